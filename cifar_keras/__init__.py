@@ -1,0 +1,8 @@
+"""Three small CNNs on CIFAR-10 in Keras 3: what should come after the last convolution?"""
+
+import os
+
+# TensorFlow's C++ start-up notices would land in every notebook; warnings and errors still show.
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "1")
+
+__version__ = "0.1.0"
