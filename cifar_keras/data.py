@@ -1,0 +1,207 @@
+"""Pixels: the embedded sample, the full CIFAR-10, their checks and their normalisation.
+
+CIFAR-10: 60,000 colour photographs of 32×32 pixels in ten classes. A. Krizhevsky, "Learning
+multiple layers of features from tiny images", 2009. What the sample holds and under which terms
+is told in `_sample/README.md`; where the full set comes from, in `sources.py`.
+"""
+
+import os
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from cifar_keras import sources
+from cifar_keras.errors import UserError
+from cifar_keras.sources import array_hash
+
+__all__ = [
+    "CHANNEL_MEAN",
+    "CHANNEL_STD",
+    "CLASS_NAMES",
+    "array_hash",
+    "check_labels",
+    "load_cifar10",
+    "load_data",
+    "load_sample",
+    "normalize",
+]
+
+CLASS_NAMES = (
+    "airplane",
+    "automobile",
+    "bird",
+    "cat",
+    "deer",
+    "dog",
+    "frog",
+    "horse",
+    "ship",
+    "truck",
+)
+
+# Of the 50,000 training images, red, green, blue, with pixels in [0, 1].
+CHANNEL_MEAN = (0.4914, 0.4822, 0.4465)
+CHANNEL_STD = (0.2470, 0.2435, 0.2616)
+
+SAMPLE_FOLDER = Path(__file__).with_name("_sample")
+TILE_ROWS, TILE_COLUMNS = 25, 40  # of a contact sheet
+
+# SHA-256 of what each file decodes to: images uint8 (1000, 32, 32, 3), tables uint16 (n, 2).
+# Printed by tools/make_sample.py.
+SAMPLE_HASHES = {
+    "train.csv": "336d4025bdf57cc73d686c4ece049044fd871688dfaf012f2bf35039d3216d4a",
+    "train-1.webp": "133c5674fd1c56ceeeb944ddcdc368da2593ce5b67acfa216ab83f98a084f388",
+    "train-2.webp": "6973df93ec3d5e57e88fe16f583593449aa4d8de31883eec77606438608a65b6",
+    "train-3.webp": "b88d9034ca3846ff9357eee4263630977e5ae6784da5b33be4fa5a3814b54262",
+    "train-4.webp": "da59de85f19324394b79e38da5c3ba714420843f14784c0e8d00ae43b03af7b7",
+    "train-5.webp": "e670a8e5c61059bd9cd41caf267b4aee870346ed27186f90e2d74515974ccef5",
+    "test.csv": "5b07036c1c395595d65806362f2a9c56b808eb140fcf3c2c7379b46f40a4c263",
+    "test-1.webp": "cc2bd4479eda140793858a9ea7f9016e6870fefd7f69f172720267e933ec44a5",
+}
+
+# What keras.datasets.cifar10.load_data() returns.
+Dataset = tuple[tuple[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]
+
+
+def load_sample() -> Dataset:
+    """The embedded sample: 5,000 training and 1,000 test images, balanced, in original order.
+
+    Returns:
+        ((x_train, y_train), (x_test, y_test)), as keras.datasets.cifar10.load_data() does:
+        images uint8 (n, 32, 32, 3) in 0..255, labels uint8 (n, 1) in 0..9.
+
+    Raises:
+        UserError: a file of the sample is missing or damaged.
+    """
+    return _load_part("train", 5), _load_part("test", 1)
+
+
+def _load_part(part: str, sheets: int) -> tuple[np.ndarray, np.ndarray]:
+    images = [_read_sample_file(f"{part}-{i}.webp") for i in range(1, sheets + 1)]
+    labels = _read_sample_file(f"{part}.csv")[:, 1:].astype(np.uint8)
+    return np.concatenate(images), labels
+
+
+def _read_sample_file(name: str) -> np.ndarray:
+    path = SAMPLE_FOLDER / name
+    try:
+        if path.suffix == ".csv":
+            decoded = np.loadtxt(path, dtype="<u2", delimiter=",", skiprows=1, ndmin=2)
+        else:
+            with Image.open(path) as sheet:
+                pixels = np.asarray(sheet.convert("RGB"))
+            grid = pixels.reshape(TILE_ROWS, 32, TILE_COLUMNS, 32, 3).swapaxes(1, 2)
+            decoded = grid.reshape(-1, 32, 32, 3)
+        if array_hash(decoded) == SAMPLE_HASHES[name]:
+            return decoded
+        problem = "is damaged"
+    except FileNotFoundError:
+        problem = "is missing"
+    except Exception as error:  # damaged bytes make the decoders raise nearly anything
+        problem = f"cannot be read ({type(error).__name__})"
+    raise UserError(f"{path} {problem}; reinstall the package to restore it")
+
+
+def load_cifar10() -> Dataset:
+    """The full CIFAR-10: 50,000 training and 10,000 test images, verified, downloaded if need be.
+
+    Looks at $CIFAR10_PATH (file or folder; wins or fails), then in Keras' data directory
+    ($KERAS_HOME or ~/.keras), then downloads: see `sources.load`.
+
+    Returns:
+        ((x_train, y_train), (x_test, y_test)), as keras.datasets.cifar10.load_data() does:
+        images uint8 (n, 32, 32, 3) in 0..255, labels uint8 (n, 1) in 0..9.
+
+    Raises:
+        UserError: as `sources.load` does.
+    """
+    arrays, _ = sources.load()
+    return (
+        (arrays["x_train"], arrays["y_train"][:, np.newaxis]),
+        (arrays["x_test"], arrays["y_test"][:, np.newaxis]),
+    )
+
+
+def load_data(name: str | None = None) -> Dataset:
+    """`load_sample()` for "sample", `load_cifar10()` for "full".
+
+    Args:
+        name: "sample", "full", or None for what $CIFAR_KERAS_DATA says ("sample" if unset).
+
+    Raises:
+        UserError: another name; or as the two functions do.
+    """
+    name = name or os.environ.get("CIFAR_KERAS_DATA") or "sample"
+    loaders = {"sample": load_sample, "full": load_cifar10}
+    if name not in loaders:
+        raise UserError(f"unknown data set {name!r}; use 'sample' or 'full'")
+    return loaders[name]()
+
+
+def normalize(images: np.ndarray, method: str = "symmetric") -> np.ndarray:
+    """Pixels 0..255 → the numbers that a network is fed.
+
+    Args:
+        images: uint8, (n, height, width, 3).
+        method: "symmetric", (x / 255 - 0.5) / 0.5, in [-1, 1], the reference project's;
+            "standardized", (x / 255 - CHANNEL_MEAN) / CHANNEL_STD, mean 0 and standard deviation
+            1 per channel over the training images; "unit", x / 255, in [0, 1]; "none", 0..255.
+
+    Returns:
+        float32, of the same shape.
+
+    Raises:
+        UserError: other dtypes (float images were scaled before, and would be scaled twice),
+            other shapes, unknown methods.
+    """
+    images = np.asarray(images)
+    if images.dtype != np.uint8:
+        raise UserError(
+            f"normalize takes uint8 pixels in 0..255, got {images.dtype}: pass the images as "
+            "loaded; if they are scaled already, leave normalize out"
+        )
+    if images.ndim != 4 or images.shape[-1] != 3:
+        raise UserError(
+            f"normalize takes images of shape (n, height, width, 3), got {images.shape}: "
+            "use image[np.newaxis] for a single one, transpose channels to the end"
+        )
+    if method not in ("symmetric", "standardized", "unit", "none"):
+        raise UserError(
+            f"unknown method {method!r}; use 'symmetric', 'standardized', 'unit' or 'none'"
+        )
+    result = images.astype(np.float32)  # changed in place below: the full set takes 614 MB
+    if method != "none":
+        result /= 255
+    if method == "symmetric":
+        result -= 0.5
+        result /= 0.5
+    elif method == "standardized":
+        result -= np.float32(CHANNEL_MEAN)
+        result /= np.float32(CHANNEL_STD)
+    return result
+
+
+def check_labels(labels: np.ndarray, num_classes: int = 10) -> None:
+    """Check that labels are class numbers.
+
+    Args:
+        labels: integers, (n,) or (n, 1).
+        num_classes: how many classes there are.
+
+    Raises:
+        UserError: other dtypes or shapes, or a label outside 0..num_classes - 1.
+    """
+    labels = np.asarray(labels)
+    if labels.dtype.kind not in "iu":
+        raise UserError(f"labels must be integers, got {labels.dtype}: use labels.astype('uint8')")
+    if labels.ndim != 1 and labels.shape[1:] != (1,):
+        raise UserError(
+            f"labels must have the shape (n,) or (n, 1), got {labels.shape}: "
+            "turn one-hot labels into class numbers with labels.argmax(axis=1)"
+        )
+    if labels.size and not (labels.min() >= 0 and labels.max() < num_classes):
+        raise UserError(
+            f"labels must be in 0..{num_classes - 1}, got {labels.min()}..{labels.max()}: "
+            "correct them, or raise num_classes"
+        )
