@@ -1,0 +1,174 @@
+"""What is trained: one convolutional trunk, three endings, logits out.
+
+The architecture is the reference project's: seven 3x3 convolutions in four stages, each stage
+closed by a 2x2 max-pool of stride 2. Only what follows the last pool differs between the nets.
+"""
+
+import math
+
+import keras
+from keras import layers
+
+from cifar_keras.errors import UserError
+
+# Filters of the convolutions, stage by stage; every stage ends in a max-pool.
+TRUNK = ((16, 32), (64, 128), (128,), (256, 256))
+# The reference project drops out after the ReLUs of these convolutions, before their pools.
+DROPOUT_AFTER = (4, 5, 7)
+
+
+def build_fully_connected(input_shape=(32, 32, 3), num_classes=10, initialization="pytorch"):
+    """The trunk, flattened, through 1024 ReLU units to the classes (Sequential).
+
+    Args:
+        input_shape: (height, width, channels) of one image; height and width at least 16.
+        num_classes: number of logits, at least 2.
+        initialization: "pytorch" (the reference project's) draws kernels and biases from
+            U(-1/sqrt(fan_in), 1/sqrt(fan_in)); "keras" is Glorot uniform with zero biases.
+
+    Returns:
+        A Keras model, float32 images (n, *input_shape) to logits (n, num_classes);
+        2,190,122 trainable parameters at the defaults.
+
+    Raises:
+        UserError: an argument is outside the ranges above.
+    """
+    _check(input_shape, num_classes)
+    flat = (input_shape[0] // 16) * (input_shape[1] // 16) * TRUNK[-1][-1]
+    return keras.Sequential(
+        [
+            layers.Input(input_shape, name="image"),
+            *_trunk(input_shape[2], initialization),
+            layers.Flatten(name="flatten"),
+            _dense(1024, flat, initialization, activation="relu", name="hidden"),
+            _dense(num_classes, 1024, initialization, name="logits"),
+        ],
+        name="fully_connected",
+    )
+
+
+def build_average_pooling(
+    input_shape=(32, 32, 3), num_classes=10, classifier=True, initialization="pytorch"
+):
+    """The trunk, each channel averaged over its positions, to the classes (Functional).
+
+    Args:
+        input_shape, num_classes, initialization: as in `build_fully_connected`.
+        classifier: True adds the layer from 256 channel means to `num_classes` logits. False
+            returns the 256 means themselves as logits, as the reference project did; classes
+            `num_classes` to 255 then never occur in the labels.
+
+    Returns:
+        A Keras model, float32 images (n, *input_shape) to logits (n, num_classes), or (n, 256)
+        without classifier; 1,132,842 trainable parameters at the defaults, 1,130,272 without.
+
+    Raises:
+        UserError: an argument is outside the ranges above.
+    """
+    return _pooled("average_pooling", input_shape, num_classes, classifier, initialization)
+
+
+def build_average_pooling_dropout(
+    input_shape=(32, 32, 3), num_classes=10, rate=0.5, classifier=True, initialization="pytorch"
+):
+    """`build_average_pooling` with dropout after the 4th, 5th and 7th convolution's ReLU.
+
+    Args:
+        input_shape, num_classes, classifier, initialization: as in `build_average_pooling`.
+        rate: probability that an activation is dropped in training, in [0, 1); 0.5 is the
+            reference project's.
+
+    Returns:
+        A Keras model with the shapes and parameter counts of `build_average_pooling`.
+
+    Raises:
+        UserError: an argument is outside the ranges above.
+    """
+    if not 0 <= rate < 1:
+        raise UserError(f"rate is {rate}: the share of dropped activations must be in [0, 1)")
+    return _pooled(
+        "average_pooling_dropout", input_shape, num_classes, classifier, initialization, rate
+    )
+
+
+MODELS = {
+    "fully_connected": build_fully_connected,
+    "average_pooling": build_average_pooling,
+    "average_pooling_dropout": build_average_pooling_dropout,
+}
+
+
+def build(name, **arguments):
+    """Builds the variant called `name`, one of `MODELS`, with its builder's arguments.
+
+    Raises:
+        UserError: no such variant, or an argument outside its range.
+    """
+    if name not in MODELS:
+        raise UserError(f"there is no model {name!r}; choose one of: {', '.join(MODELS)}")
+    return MODELS[name](**arguments)
+
+
+def _pooled(name, input_shape, num_classes, classifier, initialization, rate=None):
+    _check(input_shape, num_classes)
+    if not classifier and num_classes > TRUNK[-1][-1]:
+        raise UserError(
+            f"{num_classes} classes need a classifier: the trunk ends in {TRUNK[-1][-1]} channels"
+        )
+    inputs = keras.Input(input_shape, name="image")
+    x = inputs
+    for layer in _trunk(input_shape[2], initialization, rate):
+        x = layer(x)
+    x = layers.GlobalAveragePooling2D(name="average")(x)
+    if classifier:
+        x = _dense(num_classes, TRUNK[-1][-1], initialization, name="logits")(x)
+    return keras.Model(inputs, x, name=name)
+
+
+def _trunk(channels, initialization, rate=None):
+    """The trunk's layers in order; with `rate`, the reference project's dropout among them."""
+    trunk, number = [], 0
+    for stage, stage_filters in enumerate(TRUNK, start=1):
+        for filters in stage_filters:
+            number += 1
+            convolution = layers.Conv2D(
+                filters,
+                3,
+                padding="same",
+                activation="relu",
+                name=f"convolution_{number}",
+                **_initializers(initialization, fan_in=3 * 3 * channels),
+            )
+            trunk.append(convolution)
+            if rate is not None and number in DROPOUT_AFTER:
+                trunk.append(layers.Dropout(rate, name=f"dropout_{number}"))
+            channels = filters
+        trunk.append(layers.MaxPooling2D(2, strides=2, name=f"pool_{stage}"))
+    return trunk
+
+
+def _dense(units, fan_in, initialization, **arguments):
+    return layers.Dense(units, **arguments, **_initializers(initialization, fan_in))
+
+
+def _initializers(initialization, fan_in):
+    if initialization == "keras":
+        return {}
+    if initialization == "pytorch":
+        # torch.nn.Conv2d and torch.nn.Linear: kaiming_uniform_(a=sqrt(5)) is this same bound.
+        bound = 1 / math.sqrt(fan_in)
+        return {
+            f"{weight}_initializer": keras.initializers.RandomUniform(-bound, bound)
+            for weight in ("kernel", "bias")
+        }
+    raise UserError(f"there is no initialization {initialization!r}; choose 'pytorch' or 'keras'")
+
+
+def _check(input_shape, num_classes):
+    if len(input_shape) != 3 or min(input_shape[:2]) < 16:
+        raise UserError(
+            f"input_shape is {tuple(input_shape)}: give (height, width, channels) with height "
+            "and width at least 16, so that four 2x2 pools leave something"
+        )
+    if num_classes < 2:
+        raise UserError(f"num_classes is {num_classes}: a classifier needs at least 2 classes")
