@@ -1,0 +1,316 @@
+"""How a model is trained: the reference recipe, `model.fit`, progress, and resuming."""
+
+import csv
+import dataclasses
+import hashlib
+import io
+import json
+import math
+import os
+import time
+from pathlib import Path
+
+import keras
+import numpy as np
+
+from cifar_keras import data, models
+from cifar_keras.errors import UserError
+
+# Columns of a history, and the names under which Keras reports them.
+COLUMNS = {
+    "training_loss": "loss",
+    "training_accuracy": "accuracy",
+    "test_loss": "val_loss",
+    "test_accuracy": "val_accuracy",
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Recipe:
+    """Every value that a training depends on besides the model, the data and the seed.
+
+    The defaults are the reference project's recipe.
+    """
+
+    epochs: int = 100
+    batch_size: int = 64
+    learning_rate: float = 1e-3
+    # Coupled: added to the gradient as L2, as in torch.optim.Adam(weight_decay=1e-6).
+    weight_decay: float = 1e-6
+    initialization: str = "pytorch"
+    normalization: str = "symmetric"
+
+
+REFERENCE = Recipe()
+
+
+@keras.saving.register_keras_serializable(package="cifar_keras")
+class CoupledAdam(keras.optimizers.Adam):
+    """Adam (Kingma & Ba, arXiv 1412.6980) on the gradient plus `l2` times the weight.
+
+    This is PyTorch's `Adam(weight_decay=l2)`: the penalty passes through Adam's moments and
+    applies to every trainable variable, biases too. Keras' own `weight_decay` is decoupled
+    (AdamW, arXiv 1711.05101): it shrinks the weights beside the moments.
+    """
+
+    def __init__(self, learning_rate=1e-3, l2=0.0, epsilon=1e-8, **arguments):
+        super().__init__(learning_rate=learning_rate, epsilon=epsilon, **arguments)
+        self.l2 = l2
+
+    def update_step(self, gradient, variable, learning_rate):
+        penalized = gradient + self.l2 * keras.ops.cast(variable, gradient.dtype)
+        super().update_step(penalized, variable, learning_rate)
+
+    def get_config(self):
+        return {**super().get_config(), "l2": self.l2}
+
+
+def compile_model(model, recipe=REFERENCE):
+    """Compiles `model` (logits out) with the recipe's optimizer and cross-entropy; returns it.
+
+    The penalty sits in the optimizer, so the reported loss is the cross-entropy alone (in nats).
+    """
+    model.compile(
+        optimizer=CoupledAdam(recipe.learning_rate, l2=recipe.weight_decay),
+        loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+        metrics=["accuracy"],
+        # JAX needs its compiler; TensorFlow on a CPU is faster without XLA.
+        jit_compile=keras.backend.backend() == "jax",
+    )
+    return model
+
+
+class ShuffledBatches(keras.utils.PyDataset):
+    """Batches in an order that depends on the seed and the epoch alone.
+
+    A training that resumes at epoch k therefore sees the very batches of an unbroken one.
+
+    Args:
+        images: float32 (n, height, width, channels); labels: integers (n,) or (n, 1).
+        batch_size: images in a batch; the last batch of an epoch may be smaller.
+        seed: seed of the order. epoch: number of the first epoch, from 0.
+    """
+
+    def __init__(self, images, labels, batch_size, seed, epoch=0):
+        super().__init__()
+        self.images, self.labels, self.batch_size = images, labels, batch_size
+        self.seed, self.epoch = seed, epoch
+        self._shuffle()
+
+    def _shuffle(self):
+        self.order = np.random.default_rng((self.seed, self.epoch)).permutation(len(self.images))
+
+    def on_epoch_end(self):
+        self.epoch += 1
+        self._shuffle()
+
+    def __len__(self):
+        return math.ceil(len(self.images) / self.batch_size)
+
+    def __getitem__(self, batch):
+        chosen = self.order[batch * self.batch_size : (batch + 1) * self.batch_size]
+        return self.images[chosen], self.labels[chosen]
+
+
+class Progress(keras.callbacks.Callback):
+    """One line, rewritten in place, in a terminal and in a notebook: how far, how well, how long.
+
+    Args:
+        label: what is being trained, at the head of the line.
+    """
+
+    def __init__(self, label=""):
+        super().__init__()
+        self.label = label
+
+    def on_train_begin(self, logs=None):
+        self.start, self.steps_done, self.first_epoch, self.last = time.monotonic(), 0, None, ""
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self.epoch = epoch
+        self.first_epoch = epoch if self.first_epoch is None else self.first_epoch
+
+    def on_train_batch_end(self, batch, logs=None):
+        self.steps_done += 1
+        if self.steps_done % 10 == 0:
+            self._show()
+
+    def on_epoch_end(self, epoch, logs=None):
+        self.last = f" · accuracy {logs['accuracy']:.3f}"
+        if "val_accuracy" in logs:
+            self.last += f" · test accuracy {logs['val_accuracy']:.3f}"
+        self._show()
+
+    def on_train_end(self, logs=None):
+        print(flush=True)
+
+    def _show(self):
+        epochs, steps = self.params["epochs"], self.params["steps"]
+        elapsed = time.monotonic() - self.start
+        total = (epochs - self.first_epoch) * steps
+        left = elapsed / self.steps_done * (total - self.steps_done)
+        filled = round(12 * self.steps_done / total)
+        bar = "█" * filled + "░" * (12 - filled)
+        clock = f"{left // 60:.0f}:{left % 60:02.0f} left" if left >= 0.5 else f"{elapsed:.0f} s"
+        line = f"{self.label} {bar} epoch {self.epoch + 1:>2}/{epochs}{self.last} · {clock}"
+        print(f"\r{line.strip():<88}", end="", flush=True)
+
+
+class Recorder(keras.callbacks.Callback):
+    """Keeps the history, and with a directory everything that a killed training needs to go on.
+
+    After every epoch `checkpoint.npz` (variables of model and optimizer, random states of the
+    dropout layers, and the history so far, in one file) and then `history.csv` are replaced as
+    a whole, so neither is ever half-written and a kill between the two loses nothing.
+
+    Args:
+        directory: folder for the two files, or None to keep the history in memory only.
+        identity: names and values that tell this training from any other; a checkpoint in
+            which one of them differs is refused.
+    """
+
+    def __init__(self, directory=None, identity=None):
+        super().__init__()
+        self.directory = None if directory is None else Path(directory)
+        self.identity = identity or {}
+        self.rows = []
+
+    def restore(self, model):
+        """Loads the checkpoint, if there is one, into the compiled `model`.
+
+        Returns the number of finished epochs.
+
+        Raises:
+            UserError: the checkpoint is damaged or belongs to another training.
+        """
+        path = None if self.directory is None else self.directory / "checkpoint.npz"
+        if path is None or not path.exists():
+            return 0
+        model.optimizer.build(model.trainable_variables)
+        variables = model.variables + model.optimizer.variables
+        try:
+            with np.load(path, allow_pickle=False) as saved:
+                meta = json.loads(str(saved["meta"]))
+                values = [saved[f"variable_{i}"] for i in range(meta["variables"])]
+        except (OSError, ValueError, KeyError, EOFError) as error:
+            raise UserError(f"{path} is damaged ({error}); delete it to start again") from error
+        other = [name for name, value in self.identity.items() if meta["identity"][name] != value]
+        if other:
+            raise UserError(
+                f"{path} belongs to a training with another {', '.join(other)}; "
+                "name another folder or delete it"
+            )
+        for variable, value in zip(variables, values, strict=True):
+            variable.assign(value)
+        self.rows = meta["rows"]
+        write_file(self.directory / "history.csv", history_csv(self.rows).encode())
+        return len(self.rows)
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self.start = time.monotonic()
+
+    def on_epoch_end(self, epoch, logs=None):
+        row = {name: float(logs[key]) for name, key in COLUMNS.items()}
+        if not all(math.isfinite(value) for value in row.values()):
+            raise UserError(
+                f"the loss is no longer a number in epoch {epoch + 1}; the epochs before it are "
+                "kept. Try a lower learning rate."
+            )
+        seconds = round(time.monotonic() - self.start, 2)
+        self.rows.append({"epoch": epoch + 1, **row, "seconds": seconds})
+        if self.directory is not None:
+            self._save()
+
+    def _save(self):
+        variables = self.model.variables + self.model.optimizer.variables
+        meta = {"identity": self.identity, "rows": self.rows, "variables": len(variables)}
+        arrays = {f"variable_{i}": keras.ops.convert_to_numpy(v) for i, v in enumerate(variables)}
+        checkpoint = io.BytesIO()
+        np.savez(checkpoint, meta=np.array(json.dumps(meta)), **arrays)
+        write_file(self.directory / "checkpoint.npz", checkpoint.getbuffer())
+        write_file(self.directory / "history.csv", history_csv(self.rows).encode())
+
+
+def history_csv(rows):
+    """A history (list of one dict an epoch) as CSV text, numbers in full precision."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, ["epoch", *COLUMNS, "seconds"], lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue()
+
+
+def fit(model, arrays, recipe=REFERENCE, seed=0, directory=None, label=None, verbose=True):
+    """Trains a compiled model with `model.fit`; goes on where a killed training stopped.
+
+    Args:
+        model: compiled, logits out.
+        arrays: `((x_train, y_train), (x_test, y_test))` as the loaders in `data` return them,
+            uint8. As in the reference project the test images are looked at after every epoch
+            and choose nothing.
+        recipe, seed: what to do, and the seed of the batches' order.
+        directory: folder for `history.csv` and `checkpoint.npz`; None keeps nothing on disk.
+        label: head of the progress line; None takes the model's name. verbose: show the line.
+
+    Returns:
+        The history, a list with one dict an epoch: epoch (from 1), training and test
+        cross-entropy in nats, training and test accuracy in [0, 1], seconds. The training
+        figures are running means over the epoch, dropout switched on.
+
+    Raises:
+        UserError: unfit arrays, a full disk, a checkpoint of another training, or a loss that
+            is no longer a number.
+    """
+    (x_train, y_train), (x_test, y_test) = arrays
+    for labels in (y_train, y_test):
+        data.check_labels(labels, model.output_shape[-1])
+    identity = {
+        "model": hashlib.sha256(model.to_json().encode()).hexdigest(),
+        "data": data.array_hash(x_train),
+        "seed": seed,
+        **dataclasses.asdict(recipe),
+    }
+    recorder = Recorder(directory, identity)
+    done = recorder.restore(model)
+    model.fit(
+        ShuffledBatches(
+            data.normalize(x_train, recipe.normalization), y_train, recipe.batch_size, seed, done
+        ),
+        validation_data=(data.normalize(x_test, recipe.normalization), y_test),
+        validation_batch_size=500,
+        epochs=recipe.epochs,
+        initial_epoch=done,
+        verbose=0,
+        callbacks=[recorder, *([Progress(label or model.name)] if verbose else [])],
+    )
+    return recorder.rows
+
+
+def train(variant, arrays, recipe=REFERENCE, seed=0, directory=None, verbose=True, **arguments):
+    """Seeds, builds, compiles and fits one variant: a whole training in one call.
+
+    Args:
+        variant: a name in `models.MODELS`; `arguments` go to its builder.
+        arrays, recipe, seed, directory, verbose: as in `fit`.
+
+    Returns:
+        (model, history).
+    """
+    keras.utils.set_random_seed(seed)
+    model = models.build(variant, initialization=recipe.initialization, **arguments)
+    compile_model(model, recipe)
+    return model, fit(model, arrays, recipe, seed, directory, verbose=verbose)
+
+
+def write_file(path, content):
+    """Replaces `path` by `content` (bytes) as a whole or not at all."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary.write_bytes(content)
+        os.replace(temporary, path)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise UserError(
+            f"cannot write {path} ({error.strerror}); nothing of it was lost"
+        ) from error
