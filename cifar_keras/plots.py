@@ -1,0 +1,255 @@
+"""Every figure of the course: one function each, returning a Matplotlib `Figure`.
+
+A figure's label (`figure.get_label()`) is its description in words, for whoever cannot see it.
+`show` displays both.
+"""
+
+import base64
+import io
+from dataclasses import dataclass
+
+import numpy as np
+from IPython.display import display
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator, PercentFormatter
+
+from cifar_keras import results
+
+
+@dataclass(frozen=True)
+class Style:
+    """How one variant looks in every figure."""
+
+    label: str
+    color: str
+    line: str
+
+
+# The reference project's blue, yellow, green in the colour-blind safe palette of Okabe & Ito
+# (2008); they differ in lightness and line style too, and so in grey.
+STYLES = {
+    "fully_connected": Style("fully connected", "#0072B2", "-"),
+    "average_pooling": Style("average pooling", "#E69F00", "--"),
+    "average_pooling_dropout": Style("average pooling + dropout", "#009E73", "-."),
+}
+INK, FAINT = "#333333", "#999999"
+
+
+def show(figure):
+    """Displays a figure in a notebook, with its description as its text alternative."""
+    png = io.BytesIO()
+    figure.savefig(png, format="png", dpi=100)
+    display(
+        {
+            "image/png": base64.b64encode(png.getvalue()).decode(),
+            "text/plain": figure.get_label(),
+        },
+        metadata={"image/png": {"alt": figure.get_label()}},
+        raw=True,
+    )
+
+
+def save(figure, path):
+    """Writes a figure as PNG, its description in the file's metadata."""
+    figure.savefig(path, dpi=150, metadata={"Description": figure.get_label()})
+
+
+def image_grid(images, labels, class_names, columns=10):
+    """One row for each class: the first `columns` images of it.
+
+    Args:
+        images: uint8 (n, height, width, 3). labels: integers (n,) or (n, 1).
+        class_names: names of the classes in order.
+    """
+    figure = _figure(0.72 * columns + 1.3, 0.72 * len(class_names) + 0.5)
+    axes = figure.subplots(len(class_names), columns, squeeze=False)
+    for row, name in enumerate(class_names):
+        chosen = np.flatnonzero(np.ravel(labels) == row)[:columns]
+        for axis, image in zip(axes[row], images[chosen], strict=True):
+            axis.imshow(image)
+            axis.set(xticks=[], yticks=[])
+        axes[row][0].set_ylabel(name, rotation=0, ha="right", va="center")
+    figure.suptitle(f"{len(class_names)} classes, 32×32 pixels: enough to tell, most of the time")
+    figure.set_label(
+        f"A grid of photographs, one row for each class ({', '.join(class_names)}), "
+        f"{columns} images a row, each 32 by 32 pixels."
+    )
+    return figure
+
+
+def pixel_histograms(normalized):
+    """The distribution of pixel values per colour channel, one panel for each normalisation.
+
+    Args:
+        normalized: `{method: float32 images (n, height, width, 3)}`.
+    """
+    figure = _figure(3 * len(normalized), 3.2)
+    for axis, (method, images) in zip(
+        figure.subplots(1, len(normalized)), normalized.items(), strict=True
+    ):
+        for channel, (name, color) in enumerate(
+            (("red", "#D55E00"), ("green", "#009E73"), ("blue", "#0072B2"))
+        ):
+            values = images[..., channel].ravel()
+            axis.hist(values, bins=64, histtype="step", color=color, label=name, density=True)
+        axis.axvline(0, color=FAINT, linewidth=0.8, linestyle=":")
+        axis.set(title=f"“{method}”", xlabel="value fed to the network", yticks=[])
+    figure.axes[0].set_ylabel("density of pixels")
+    figure.axes[0].legend(frameon=False, fontsize=8)
+    figure.suptitle("Normalising moves and stretches the pixels; it never reorders them")
+    figure.set_label(
+        f"{len(normalized)} histograms of pixel values in red, green and blue, one for each "
+        f"normalisation ({', '.join(normalized)}): the same three humped shapes on axes that "
+        "differ in centre and width."
+    )
+    return figure
+
+
+def parameter_bars(models):
+    """Where the parameters sit: one bar for each model, split into trunk and what follows it.
+
+    Args:
+        models: Keras models of the course, whose trunk ends in the layer `pool_4`.
+    """
+    figure = _figure(8, 0.75 * len(models) + 1.3)
+    axis = figure.subplots()
+    for row, model in enumerate(models):
+        names = [layer.name for layer in model.layers]
+        trunk = sum(layer.count_params() for layer in model.layers[: names.index("pool_4") + 1])
+        total, style = model.count_params(), STYLES[model.name]
+        axis.barh(row, trunk / 1e6, color=style.color, label="trunk" if row == 0 else None)
+        axis.barh(
+            row, (total - trunk) / 1e6, left=trunk / 1e6, color=style.color, alpha=0.45, hatch="//"
+        )
+        axis.text(total / 1e6 + 0.02, row, f"{total:,}", va="center", color=INK)
+    axis.set_yticks(range(len(models)), [STYLES[model.name].label for model in models])
+    axis.invert_yaxis()
+    largest = max(model.count_params() for model in models) / 1e6
+    axis.set(xlabel="parameters (millions); solid: the trunk, hatched: what follows it")
+    axis.set_xlim(0, 1.2 * largest)
+    figure.suptitle("The trunk is the same; what follows it decides the size")
+    figure.set_label(
+        "Horizontal bars of parameter counts: "
+        + ", ".join(f"{STYLES[m.name].label} {m.count_params():,}" for m in models)
+        + ". The solid part of each bar, the shared trunk, is equally long in all."
+    )
+    return figure
+
+
+def learning_curves(history, variant):
+    """One training: accuracy and loss on training and test images, epoch by epoch.
+
+    The dot marks the epoch of the lowest test loss; the title says what came after it.
+    """
+    style, summary = STYLES[variant], results.summarize(history)
+    figure = _figure(9, 3.6)
+    for axis, quantity in zip(figure.subplots(1, 2), ("accuracy", "loss"), strict=True):
+        epochs = results.column(history, "epoch")
+        training, test = (
+            results.column(history, f"{part}_{quantity}") for part in ("training", "test")
+        )
+        axis.plot(epochs, training, color=FAINT, linestyle=":", linewidth=2)
+        axis.plot(epochs, test, color=style.color, linestyle=style.line, linewidth=2)
+        lowest = summary.lowest_loss_epoch
+        axis.plot(lowest, test[lowest - 1], "o", color=style.color)
+        for values, text, color in ((training, "training", FAINT), (test, "test", style.color)):
+            axis.annotate(
+                f" {text}", (epochs[-1], values[-1]), color=color, va="center", clip_on=False
+            )
+        _axis(axis, quantity)
+        axis.set_xlim(0.5, len(epochs) * 1.16)
+    if summary.loss_rises:
+        after = "then rises while training loss falls: overfitting"
+    elif summary.lowest_loss_epoch == summary.epochs:
+        after = "the last: it is still falling"
+    else:
+        after = "and has hardly moved since"
+    figure.suptitle(f"{style.label}: test loss is lowest at epoch {lowest}, {after}")
+    figure.set_label(
+        f"Two panels over {len(history)} epochs of {style.label}: accuracy left, cross-entropy "
+        "right, training dotted grey, test in colour, a dot at the lowest test loss."
+    )
+    return figure
+
+
+def comparison(runs, reference=None):
+    """The course's main picture: test accuracy and test loss of the variants over the epochs.
+
+    Args:
+        runs: `{variant: {seed: history}}`; lines are means over the seeds, the bands go from
+            the lowest to the highest seed.
+        reference: `{variant: history}` of the reference project, drawn thin behind, or None.
+    """
+    figure = _figure(10, 4.3)
+    for axis, quantity in zip(figure.subplots(1, 2), ("accuracy", "loss"), strict=True):
+        for variant, history in (reference or {}).items():
+            style = STYLES[variant]
+            values = results.column(history, f"test_{quantity}")
+            epochs = results.column(history, "epoch")
+            axis.plot(epochs, values, color=style.color, linewidth=0.8, alpha=0.7)
+        for variant, by_seed in runs.items():
+            style = STYLES[variant]
+            histories = list(by_seed.values())
+            epochs = results.column(histories[0], "epoch")
+            values = np.array([results.column(h, f"test_{quantity}") for h in histories])
+            axis.plot(
+                epochs,
+                values.mean(axis=0),
+                color=style.color,
+                linestyle=style.line,
+                linewidth=2.2,
+                label=style.label,
+            )
+            if len(histories) > 1:
+                axis.fill_between(
+                    epochs, values.min(0), values.max(0), color=style.color, alpha=0.2, linewidth=0
+                )
+        _axis(axis, f"test {quantity}")
+    figure.axes[0].legend(frameon=False, loc="lower right")
+    figure.suptitle(_finding(runs))
+    seeds = max(len(by_seed) for by_seed in runs.values())
+    figure.set_label(
+        f"Two panels, test accuracy left and test cross-entropy right, over the epochs: "
+        f"{', '.join(STYLES[v].label for v in runs)}"
+        + (f", means of {seeds} seeds with bands from lowest to highest" if seeds > 1 else "")
+        + (", the reference project's 100 epochs as thin lines behind" if reference else "")
+        + "."
+    )
+    return figure
+
+
+def _finding(runs):
+    """The comparison in one sentence, from the numbers: who ends highest, whose loss lowest."""
+    final = {
+        quantity: {
+            variant: np.mean([history[-1][f"test_{quantity}"] for history in by_seed.values()])
+            for variant, by_seed in runs.items()
+        }
+        for quantity in ("accuracy", "loss")
+    }
+    best = max(final["accuracy"], key=final["accuracy"].get)
+    lowest = min(final["loss"], key=final["loss"].get)
+    epochs = max(len(h) for by_seed in runs.values() for h in by_seed.values())
+    ending = (
+        "and lowest in loss" if best == lowest else f"but {STYLES[lowest].label} lowest in loss"
+    )
+    return (
+        f"After {epochs} epochs {STYLES[best].label} is most accurate "
+        f"({final['accuracy'][best]:.0%}) {ending}"
+    )
+
+
+def _figure(width, height):
+    return Figure(figsize=(width, height), layout="constrained")
+
+
+def _axis(axis, quantity):
+    unit = "cross-entropy, nats" if quantity.endswith("loss") else "share of images"
+    axis.set(xlabel="epoch", ylabel=f"{quantity} ({unit})")
+    axis.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axis.spines[["top", "right"]].set_visible(False)
+    axis.grid(axis="y", color="#dddddd", linewidth=0.6)
+    if quantity.endswith("accuracy"):
+        axis.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+    else:
+        axis.set_ylim(bottom=0)

@@ -1,0 +1,133 @@
+"""Reads recorded runs and says what is in them."""
+
+import csv
+import math
+from dataclasses import dataclass
+from pathlib import Path
+
+from cifar_keras.errors import UserError
+
+RESULTS = Path(__file__).parents[1] / "results"
+VARIANTS = ("fully_connected", "average_pooling", "average_pooling_dropout")
+
+
+def read_history(path):
+    """The history in a CSV file: a list with one dict an epoch, numbers as float.
+
+    Args:
+        path: file with a header, a column `epoch` that counts from 1, and numeric columns.
+
+    Raises:
+        UserError: no such file, an epoch is missing, or a value is not a number.
+    """
+    path = Path(path)
+    try:
+        with path.open(newline="") as file:
+            rows = [{name: float(v) for name, v in row.items()} for row in csv.DictReader(file)]
+    except FileNotFoundError as error:
+        raise UserError(
+            f"there is no history {path}; train first or name another folder"
+        ) from error
+    except (ValueError, TypeError) as error:
+        raise UserError(f"{path} is damaged ({error}); record the run again") from error
+    if [row.get("epoch") for row in rows] != list(range(1, len(rows) + 1)) or not rows:
+        raise UserError(f"{path} lacks an epoch; record the run again")
+    return rows
+
+
+def read_runs(folder):
+    """All runs of a study: `{variant: {seed: history}}`, from `folder/<variant>-seed<k>/`.
+
+    Raises:
+        UserError: the folder holds no run, or one that is damaged.
+    """
+    runs = {}
+    for path in Path(folder).glob("*-seed*/history.csv"):
+        variant, seed = path.parent.name.rsplit("-seed", 1)
+        runs.setdefault(variant, {})[int(seed)] = read_history(path)
+    if not runs:
+        raise UserError(f"there are no recorded runs in {folder}; train first or name another")
+    order = {name: i for i, name in enumerate(VARIANTS)}
+    return {
+        variant: dict(sorted(runs[variant].items()))
+        for variant in sorted(runs, key=lambda name: (order.get(name, len(order)), name))
+    }
+
+
+def read_reference():
+    """The reference project's 100 epochs, one run each: `{variant: history}`.
+
+    Columns epoch, test_accuracy in [0, 1], test_loss (mean cross-entropy in nats). Its two
+    pooling nets had no classifier: their cross-entropy is over 256 channels, not 10 classes.
+    """
+    with (RESULTS / "reference" / "seed_curves.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    return {
+        variant: [
+            {
+                "epoch": float(row["epoch"]),
+                "test_accuracy": float(row["test_accuracy"]),
+                "test_loss": float(row["test_cross_entropy"]),
+            }
+            for row in rows
+            if row["variant"] == variant
+        ]
+        for variant in VARIANTS
+    }
+
+
+def column(history, name):
+    """One column of a history as a list of floats."""
+    return [row[name] for row in history]
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What a history comes to; accuracies in [0, 1], losses in nats, epochs from 1."""
+
+    epochs: int
+    final_accuracy: float
+    best_accuracy: float
+    best_epoch: int
+    lowest_loss: float
+    lowest_loss_epoch: int
+    final_loss: float
+
+    @property
+    def loss_rises(self):
+        """Whether the test loss ends above its minimum by more than a tenth: overfitting."""
+        return self.final_loss > 1.1 * self.lowest_loss
+
+
+def summarize(history):
+    """The `Summary` of a history's test curve; among equals, the first epoch counts."""
+    accuracy, loss = column(history, "test_accuracy"), column(history, "test_loss")
+    return Summary(
+        epochs=len(history),
+        final_accuracy=accuracy[-1],
+        best_accuracy=max(accuracy),
+        best_epoch=accuracy.index(max(accuracy)) + 1,
+        lowest_loss=min(loss),
+        lowest_loss_epoch=loss.index(min(loss)) + 1,
+        final_loss=loss[-1],
+    )
+
+
+def standard_error(accuracy, images):
+    """Standard error of an accuracy (in [0, 1]) measured on `images` independent images."""
+    return math.sqrt(accuracy * (1 - accuracy) / images)
+
+
+def table(histories):
+    """The comparison as text: one line for each `{name: history}` entry."""
+    lines = [
+        f"{'':24} {'test accuracy':>19} {'test loss':>26}",
+        f"{'model':24} {'final':>8} {'best (epoch)':>14} {'final':>8} {'lowest (epoch)':>16}",
+    ]
+    for name, history in histories.items():
+        s = summarize(history)
+        lines.append(
+            f"{name:24} {s.final_accuracy:8.1%} {s.best_accuracy:8.1%} ({s.best_epoch:>3})"
+            f" {s.final_loss:8.2f} {s.lowest_loss:10.2f} ({s.lowest_loss_epoch:>3})"
+        )
+    return "\n".join(lines)
