@@ -64,7 +64,7 @@ def compare(args: argparse.Namespace) -> int:
     print(environment.describe())
     recipe = training.Recipe(epochs=args.epochs)
     runs = study.run(out, args.data, recipe, [args.seed])
-    print(results.table({variant: by_seed[args.seed] for variant, by_seed in runs.items()}))
+    print(results.table(runs))
     picture = out / "comparison.png"
     plots.save(plots.comparison(runs, results.read_reference()), picture)
     print(f"picture: {picture}\nruns:    {out}")

@@ -8,6 +8,7 @@ import base64
 import io
 from dataclasses import dataclass
 
+import keras
 import numpy as np
 from IPython.display import display
 from matplotlib.figure import Figure
@@ -105,6 +106,33 @@ def pixel_histograms(normalized):
     return figure
 
 
+def losses_by_scale(losses):
+    """Test loss over the epochs for inputs on different scales, on a logarithmic axis.
+
+    Args:
+        losses: `{method: test losses in nats, one an epoch}`.
+    """
+    figure = _figure(7, 3.6)
+    axis = figure.subplots()
+    styles = (("#D55E00", "-"), ("#56B4E9", "--"), ("#0072B2", "-."), ("#CC79A7", ":"))
+    for (method, values), (color, line) in zip(losses.items(), styles, strict=True):
+        epochs = range(1, len(values) + 1)
+        axis.plot(epochs, values, color=color, linestyle=line, linewidth=2.2, label=f"“{method}”")
+    axis.axhline(np.log(10), color=FAINT, linewidth=1)
+    axis.text(1, np.log(10), "guessing", color=INK, va="bottom", fontsize=9)
+    axis.set_yscale("log")
+    _axis(axis, "test loss")
+    axis.legend(frameon=False, loc="center right")
+    worst = max(losses, key=lambda method: losses[method][-1])
+    times = losses[worst][-1] / np.log(10)
+    figure.suptitle(f"“{worst}” ends {times:.0f} times above the loss of guessing")
+    figure.set_label(
+        "Test loss on a logarithmic axis over the epochs for four input scales. Bytes as they are "
+        "lie far above the line of guessing, the three scaled inputs close together below it."
+    )
+    return figure
+
+
 def parameter_bars(models):
     """Where the parameters sit: one bar for each model, split into trunk and what follows it.
 
@@ -132,6 +160,37 @@ def parameter_bars(models):
         "Horizontal bars of parameter counts: "
         + ", ".join(f"{STYLES[m.name].label} {m.count_params():,}" for m in models)
         + ". The solid part of each bar, the shared trunk, is equally long in all."
+    )
+    return figure
+
+
+def dropout_maps(model, image, layer, channels=6):
+    """Feature maps of one image before and behind a dropout layer, as in training.
+
+    Args:
+        model: Keras model with a dropout layer called `layer`.
+        image: float32 (1, height, width, 3), normalised.
+        channels: how many feature maps are shown, the most active ones.
+    """
+    dropout = model.get_layer(layer)
+    before = keras.Model(model.input, dropout.input)(image)
+    behind = keras.ops.convert_to_numpy(dropout(before, training=True))[0]
+    before = keras.ops.convert_to_numpy(before)[0]
+    chosen = np.argsort(before.sum(axis=(0, 1)))[::-1][:channels]
+    figure = _figure(1.4 * channels + 1, 3.2)
+    axes = figure.subplots(2, channels)
+    for row, (name, maps) in enumerate((("before", before), ("behind\ndropout", behind))):
+        for axis, channel in zip(axes[row], chosen, strict=True):
+            axis.imshow(maps[..., channel], cmap="viridis", vmin=0, vmax=behind[..., chosen].max())
+            axis.set(xticks=[], yticks=[])
+        axes[row][0].set_ylabel(name, rotation=0, ha="right", va="center")
+    figure.suptitle(
+        f"Dropout at rate {dropout.rate} punches holes and brightens what is left "
+        f"{1 / (1 - dropout.rate):.0f}-fold"
+    )
+    figure.set_label(
+        f"{channels} feature maps of one image in two rows: smooth before dropout; behind it the "
+        "same maps with random pixels set to zero and the others brighter."
     )
     return figure
 
@@ -218,6 +277,37 @@ def comparison(runs, reference=None):
     return figure
 
 
+def run_among_recorded(history, recorded, seed):
+    """Test accuracy of one run against the recorded runs of the same variant.
+
+    Args:
+        history: the new run's. recorded: `{seed: history}`, at least as many epochs each.
+        seed: the new run's seed, for the legend.
+    """
+    figure = _figure(7, 3.6)
+    axis = figure.subplots()
+    epochs = results.column(history, "epoch")
+    for i, other in enumerate(recorded.values()):
+        values = results.column(other[: len(history)], "test_accuracy")
+        label = f"recorded seeds {', '.join(map(str, recorded))}" if i == 0 else None
+        axis.plot(epochs, values, color=FAINT, linewidth=1.2, label=label)
+    values = results.column(history, "test_accuracy")
+    axis.plot(epochs, values, color="#D55E00", linewidth=2.2, marker="o", label=f"seed {seed}")
+    _axis(axis, "test accuracy")
+    axis.legend(frameon=False, loc="lower right")
+    last = [other[len(history) - 1]["test_accuracy"] for other in recorded.values()]
+    inside = min(last) <= values[-1] <= max(last)
+    figure.suptitle(
+        f"After {len(history)} epochs seed {seed} lies "
+        f"{'among' if inside else 'outside'} the {len(recorded)} recorded seeds"
+    )
+    figure.set_label(
+        f"Test accuracy over {len(history)} epochs: {len(recorded)} recorded runs as thin grey "
+        f"lines and the run from seed {seed} as a thick line with dots."
+    )
+    return figure
+
+
 def _finding(runs):
     """The comparison in one sentence, from the numbers: who ends highest, whose loss lowest."""
     final = {
@@ -251,5 +341,5 @@ def _axis(axis, quantity):
     axis.grid(axis="y", color="#dddddd", linewidth=0.6)
     if quantity.endswith("accuracy"):
         axis.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
-    else:
+    elif axis.get_yscale() == "linear":
         axis.set_ylim(bottom=0)

@@ -4,6 +4,7 @@ import csv
 import math
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import mean
 
 from cifar_keras.errors import UserError
 
@@ -118,16 +119,29 @@ def standard_error(accuracy, images):
     return math.sqrt(accuracy * (1 - accuracy) / images)
 
 
-def table(histories):
-    """The comparison as text: one line for each `{name: history}` entry."""
+def table(runs):
+    """The comparison as a Markdown table, one line for each variant, means over its seeds.
+
+    Args:
+        runs: `{variant: {seed: history}}`. Behind the mean of the final test accuracy stand its
+            lowest and highest seed, where there are several; losses are test cross-entropies in
+            nats.
+    """
     lines = [
-        f"{'':24} {'test accuracy':>19} {'test loss':>26}",
-        f"{'model':24} {'final':>8} {'best (epoch)':>14} {'final':>8} {'lowest (epoch)':>16}",
+        f"| {'model':23} | seeds | final test accuracy   | final loss | lowest loss (epoch) |",
+        f"|{'-' * 25}|------:|-----------------------|-----------:|--------------------:|",
     ]
-    for name, history in histories.items():
-        s = summarize(history)
+    for variant, by_seed in runs.items():
+        summaries = [summarize(history) for history in by_seed.values()]
+        finals = [s.final_accuracy for s in summaries]
+        accuracy = f"{mean(finals):.1%}"
+        if len(finals) > 1:
+            accuracy += f" ({min(finals):.1%}–{max(finals):.1%})"
+        lowest = f"{mean(s.lowest_loss for s in summaries):.2f}"
+        epoch = f"({mean(s.lowest_loss_epoch for s in summaries):.0f})"
+        final_loss = f"{mean(s.final_loss for s in summaries):.2f}"
         lines.append(
-            f"{name:24} {s.final_accuracy:8.1%} {s.best_accuracy:8.1%} ({s.best_epoch:>3})"
-            f" {s.final_loss:8.2f} {s.lowest_loss:10.2f} ({s.lowest_loss_epoch:>3})"
+            f"| {variant:23} | {len(by_seed):5} | {accuracy:21} | {final_loss:>10} "
+            f"| {lowest + ' ' + epoch:>19} |"
         )
     return "\n".join(lines)

@@ -231,6 +231,22 @@ class Recorder(keras.callbacks.Callback):
         write_file(self.directory / "history.csv", history_csv(self.rows).encode())
 
 
+def history_rows(*fits):
+    """The Keras histories of one training, in order, as a list with one dict an epoch.
+
+    Args:
+        fits: what consecutive `model.fit` calls with validation data returned.
+
+    Returns:
+        Dicts of epoch (from 1) and the columns in `COLUMNS`.
+    """
+    logs = {key: [v for fit in fits for v in fit.history[key]] for key in COLUMNS.values()}
+    return [
+        {"epoch": epoch, **dict(zip(COLUMNS, values, strict=True))}
+        for epoch, values in enumerate(zip(*logs.values(), strict=True), start=1)
+    ]
+
+
 def history_csv(rows):
     """A history (list of one dict an epoch) as CSV text, numbers in full precision."""
     text = io.StringIO()
