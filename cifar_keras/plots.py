@@ -14,7 +14,7 @@ from IPython.display import display
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
-from cifar_keras import results
+from cifar_keras import files, results
 
 
 @dataclass(frozen=True)
@@ -51,8 +51,10 @@ def show(figure):
 
 
 def save(figure, path):
-    """Writes a figure as PNG, its description in the file's metadata."""
-    figure.savefig(path, dpi=150, metadata={"Description": figure.get_label()})
+    """Writes a figure to `path` (a Path) as PNG, its description in the file's metadata."""
+    png = io.BytesIO()
+    figure.savefig(png, format="png", dpi=150, metadata={"Description": figure.get_label()})
+    files.write(path, png.getbuffer())
 
 
 def image_grid(images, labels, class_names, columns=10):

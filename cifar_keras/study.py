@@ -10,7 +10,7 @@ from pathlib import Path
 
 import keras
 
-from cifar_keras import data, results, training
+from cifar_keras import data, files, results, training
 from cifar_keras.errors import UserError
 
 PACKAGES = ("keras", "numpy", "tensorflow", "jax", "torch")
@@ -64,7 +64,7 @@ def _finished(run_folder, settings):
 def _record(run_folder, variant, arrays, recipe, seed, settings, verbose):
     started = time.monotonic()
     training.train(variant, arrays, recipe, seed, run_folder, verbose)
-    training.write_file(
+    files.write(
         run_folder / "run.json",
         json.dumps(
             {

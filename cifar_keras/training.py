@@ -6,14 +6,13 @@ import hashlib
 import io
 import json
 import math
-import os
 import time
 from pathlib import Path
 
 import keras
 import numpy as np
 
-from cifar_keras import data, models
+from cifar_keras import data, files, models
 from cifar_keras.errors import UserError
 
 # Columns of a history, and the names under which Keras reports them.
@@ -115,6 +114,9 @@ class ShuffledBatches(keras.utils.PyDataset):
 class Progress(keras.callbacks.Callback):
     """One line, rewritten in place, in a terminal and in a notebook: how far, how well, how long.
 
+    Behind the bar stand the epoch, then the accuracy of the last finished epoch on training and
+    test images, then the time left.
+
     Args:
         label: what is being trained, at the head of the line.
     """
@@ -136,9 +138,9 @@ class Progress(keras.callbacks.Callback):
             self._show()
 
     def on_epoch_end(self, epoch, logs=None):
-        self.last = f" · accuracy {logs['accuracy']:.3f}"
+        self.last = f"  train {logs['accuracy']:.3f}"
         if "val_accuracy" in logs:
-            self.last += f" · test accuracy {logs['val_accuracy']:.3f}"
+            self.last += f"  test {logs['val_accuracy']:.3f}"
         self._show()
 
     def on_train_end(self, logs=None):
@@ -149,11 +151,12 @@ class Progress(keras.callbacks.Callback):
         elapsed = time.monotonic() - self.start
         total = (epochs - self.first_epoch) * steps
         left = elapsed / self.steps_done * (total - self.steps_done)
-        filled = round(12 * self.steps_done / total)
-        bar = "█" * filled + "░" * (12 - filled)
+        filled = round(10 * self.steps_done / total)
+        bar = "█" * filled + "░" * (10 - filled)
         clock = f"{left // 60:.0f}:{left % 60:02.0f} left" if left >= 0.5 else f"{elapsed:.0f} s"
-        line = f"{self.label} {bar} epoch {self.epoch + 1:>2}/{epochs}{self.last} · {clock}"
-        print(f"\r{line.strip():<88}", end="", flush=True)
+        line = f"{self.label} {bar} {self.epoch + 1:>2}/{epochs}{self.last}  {clock}"
+        # Padded over what stood there before, within a terminal of 80 columns.
+        print(f"\r{line.strip():<79}", end="", flush=True)
 
 
 class Recorder(keras.callbacks.Callback):
@@ -203,7 +206,7 @@ class Recorder(keras.callbacks.Callback):
         for variable, value in zip(variables, values, strict=True):
             variable.assign(value)
         self.rows = meta["rows"]
-        write_file(self.directory / "history.csv", history_csv(self.rows).encode())
+        files.write(self.directory / "history.csv", history_csv(self.rows).encode())
         return len(self.rows)
 
     def on_epoch_begin(self, epoch, logs=None):
@@ -227,8 +230,8 @@ class Recorder(keras.callbacks.Callback):
         arrays = {f"variable_{i}": keras.ops.convert_to_numpy(v) for i, v in enumerate(variables)}
         checkpoint = io.BytesIO()
         np.savez(checkpoint, meta=np.array(json.dumps(meta)), **arrays)
-        write_file(self.directory / "checkpoint.npz", checkpoint.getbuffer())
-        write_file(self.directory / "history.csv", history_csv(self.rows).encode())
+        files.write(self.directory / "checkpoint.npz", checkpoint.getbuffer())
+        files.write(self.directory / "history.csv", history_csv(self.rows).encode())
 
 
 def history_rows(*fits):
@@ -316,17 +319,3 @@ def train(variant, arrays, recipe=REFERENCE, seed=0, directory=None, verbose=Tru
     model = models.build(variant, initialization=recipe.initialization, **arguments)
     compile_model(model, recipe)
     return model, fit(model, arrays, recipe, seed, directory, verbose=verbose)
-
-
-def write_file(path, content):
-    """Replaces `path` by `content` (bytes) as a whole or not at all."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_bytes(content)
-        os.replace(temporary, path)
-    except OSError as error:
-        temporary.unlink(missing_ok=True)
-        raise UserError(
-            f"cannot write {path} ({error.strerror}); nothing of it was lost"
-        ) from error
