@@ -39,12 +39,9 @@ with _notices_dropped():
 def describe():
     """Python, Keras, backend, their versions and the device, in one line of text."""
     backend = keras.backend.backend()
-    device = "GPU" if any("gpu" in name for name in _devices()) else f"{os.cpu_count()} CPU cores"
+    on_cpu = "cpu" in str(keras.ops.zeros(1).device).lower()
+    device = f"{os.cpu_count()} CPU cores" if on_cpu else "GPU"
     return (
         f"Python {platform.python_version()} · Keras {keras.__version__} · "
         f"{backend} {importlib.metadata.version(backend)} · {device}"
     )
-
-
-def _devices():
-    return [name.lower() for name in keras.distribution.list_devices()]

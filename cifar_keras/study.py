@@ -62,7 +62,7 @@ def _finished(run_folder, settings):
 
 
 def _record(run_folder, variant, arrays, recipe, seed, settings, verbose):
-    started = time.monotonic()
+    started, commit = time.monotonic(), _commit()  # before: the code may be edited meanwhile
     training.train(variant, arrays, recipe, seed, run_folder, verbose)
     files.write(
         run_folder / "run.json",
@@ -75,7 +75,7 @@ def _record(run_folder, variant, arrays, recipe, seed, settings, verbose):
                 "dtype": keras.config.dtype_policy().name,
                 "versions": _versions(),
                 "cpu": _cpu(),
-                "commit": _commit(),
+                "commit": commit,
                 "seconds": round(time.monotonic() - started, 1),
             },
             indent=1,
@@ -99,12 +99,18 @@ def _cpu():
 
 
 def _commit():
-    """The checkout's commit, "+" behind it if the package was changed since; None outside git."""
-    here = Path(__file__).parent
-    try:
-        describe = ["git", "describe", "--always", "--abbrev=40", "--match=", "--dirty=+"]
+    """The checkout's commit, with "+" if the package differs from it; None outside git."""
+
+    def git(*arguments):
         return subprocess.run(
-            describe, cwd=here, capture_output=True, text=True, check=True
+            ["git", *arguments],
+            cwd=Path(__file__).parent,
+            capture_output=True,
+            text=True,
+            check=True,
         ).stdout.strip()
+
+    try:
+        return git("rev-parse", "HEAD") + ("+" if git("status", "--porcelain", ".") else "")
     except (OSError, subprocess.CalledProcessError):
         return None
