@@ -239,44 +239,47 @@ def comparison(runs, reference=None):
     Args:
         runs: `{variant: {seed: history}}`; lines are means over the seeds, the bands go from
             the lowest to the highest seed.
-        reference: `{variant: history}` of the reference project, drawn thin behind, or None.
+        reference: `{variant: history}` of the reference project, drawn in a second row, or None.
     """
-    figure = _figure(10, 4.3)
-    for axis, quantity in zip(figure.subplots(1, 2), ("accuracy", "loss"), strict=True):
-        for variant, history in (reference or {}).items():
-            style = STYLES[variant]
-            values = results.column(history, f"test_{quantity}")
-            epochs = results.column(history, "epoch")
-            axis.plot(epochs, values, color=style.color, linewidth=0.8, alpha=0.7)
-        for variant, by_seed in runs.items():
-            style = STYLES[variant]
-            histories = list(by_seed.values())
-            epochs = results.column(histories[0], "epoch")
-            values = np.array([results.column(h, f"test_{quantity}") for h in histories])
-            axis.plot(
-                epochs,
-                values.mean(axis=0),
-                color=style.color,
-                linestyle=style.line,
-                linewidth=2.2,
-                label=style.label,
-            )
-            if len(histories) > 1:
-                axis.fill_between(
-                    epochs, values.min(0), values.max(0), color=style.color, alpha=0.2, linewidth=0
-                )
-        _axis(axis, f"test {quantity}")
+    seeds = max(len(by_seed) for by_seed in runs.values())
+    rows = [(runs, f"means of {seeds} seeds, bands: lowest to highest" if seeds > 1 else None)]
+    if reference:
+        single = {variant: {0: history} for variant, history in reference.items()}
+        rows.append((single, "the reference project: 50,000 images, one run each"))
+    figure = _figure(10, 3.9 * len(rows))
+    for row, (shown, caption) in zip(
+        figure.subplots(len(rows), 2, squeeze=False), rows, strict=True
+    ):
+        for axis, quantity in zip(row, ("accuracy", "loss"), strict=True):
+            _draw(axis, shown, f"test_{quantity}")
+            _axis(axis, f"test {quantity}")
+        if caption:
+            row[0].set_title(caption, loc="left", fontsize=10, color=INK)
     figure.axes[0].legend(frameon=False, loc="lower right")
     figure.suptitle(_finding(runs))
-    seeds = max(len(by_seed) for by_seed in runs.values())
     figure.set_label(
-        f"Two panels, test accuracy left and test cross-entropy right, over the epochs: "
+        f"Test accuracy left and test cross-entropy right, over the epochs: "
         f"{', '.join(STYLES[v].label for v in runs)}"
         + (f", means of {seeds} seeds with bands from lowest to highest" if seeds > 1 else "")
-        + (", the reference project's 100 epochs as thin lines behind" if reference else "")
+        + ("; below, the same of the reference project over its 100 epochs" if reference else "")
         + "."
     )
     return figure
+
+
+def _draw(axis, runs, column):
+    """One line for each variant, the mean over its seeds, and a band from lowest to highest."""
+    for variant, by_seed in runs.items():
+        style, histories = STYLES[variant], list(by_seed.values())
+        epochs = results.column(histories[0], "epoch")
+        values = np.array([results.column(history, column) for history in histories])
+        axis.plot(
+            epochs, values.mean(0), style.line, color=style.color, linewidth=2, label=style.label
+        )
+        if len(histories) > 1:
+            axis.fill_between(
+                epochs, values.min(0), values.max(0), color=style.color, alpha=0.2, linewidth=0
+            )
 
 
 def run_among_recorded(history, recorded, seed):

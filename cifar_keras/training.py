@@ -7,6 +7,7 @@ import io
 import json
 import math
 import time
+import zipfile
 from pathlib import Path
 
 import keras
@@ -195,9 +196,11 @@ class Recorder(keras.callbacks.Callback):
             with np.load(path, allow_pickle=False) as saved:
                 meta = json.loads(str(saved["meta"]))
                 values = [saved[f"variable_{i}"] for i in range(meta["variables"])]
-        except (OSError, ValueError, KeyError, EOFError) as error:
+        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
             raise UserError(f"{path} is damaged ({error}); delete it to start again") from error
-        other = [name for name, value in self.identity.items() if meta["identity"][name] != value]
+        other = [
+            name for name, value in self.identity.items() if meta["identity"].get(name) != value
+        ]
         if other:
             raise UserError(
                 f"{path} belongs to a training with another {', '.join(other)}; "
@@ -259,7 +262,7 @@ def history_csv(rows):
     return text.getvalue()
 
 
-def fit(model, arrays, recipe=REFERENCE, seed=0, directory=None, label=None, verbose=True):
+def fit(model, arrays, recipe=REFERENCE, seed=0, directory=None, verbose=True):
     """Trains a compiled model with `model.fit`; goes on where a killed training stopped.
 
     Args:
@@ -269,7 +272,7 @@ def fit(model, arrays, recipe=REFERENCE, seed=0, directory=None, label=None, ver
             and choose nothing.
         recipe, seed: what to do, and the seed of the batches' order.
         directory: folder for `history.csv` and `checkpoint.npz`; None keeps nothing on disk.
-        label: head of the progress line; None takes the model's name. verbose: show the line.
+        verbose: show a progress line, headed by the model's name.
 
     Returns:
         The history, a list with one dict an epoch: epoch (from 1), training and test
@@ -300,7 +303,7 @@ def fit(model, arrays, recipe=REFERENCE, seed=0, directory=None, label=None, ver
         epochs=recipe.epochs,
         initial_epoch=done,
         verbose=0,
-        callbacks=[recorder, *([Progress(label or model.name)] if verbose else [])],
+        callbacks=[recorder, *([Progress(model.name)] if verbose else [])],
     )
     return recorder.rows
 
