@@ -8,7 +8,6 @@ import base64
 import io
 from dataclasses import dataclass
 
-import keras
 import numpy as np
 from IPython.display import display
 from matplotlib.figure import Figure
@@ -166,18 +165,13 @@ def parameter_bars(models):
     return figure
 
 
-def dropout_maps(model, image, layer, channels=6):
-    """Feature maps of one image before and behind a dropout layer, as in training.
+def dropout_maps(before, behind, rate, channels=6):
+    """Feature maps before and behind a dropout layer, in training.
 
     Args:
-        model: Keras model with a dropout layer called `layer`.
-        image: float32 (1, height, width, 3), normalised.
-        channels: how many feature maps are shown, the most active ones.
+        before, behind: float (height, width, channels), the same activations of one image.
+        rate: the layer's rate. channels: how many maps are shown, the most active ones.
     """
-    dropout = model.get_layer(layer)
-    before = keras.Model(model.input, dropout.input)(image)
-    behind = keras.ops.convert_to_numpy(dropout(before, training=True))[0]
-    before = keras.ops.convert_to_numpy(before)[0]
     chosen = np.argsort(before.sum(axis=(0, 1)))[::-1][:channels]
     figure = _figure(1.4 * channels + 1, 3.2)
     axes = figure.subplots(2, channels)
@@ -187,8 +181,7 @@ def dropout_maps(model, image, layer, channels=6):
             axis.set(xticks=[], yticks=[])
         axes[row][0].set_ylabel(name, rotation=0, ha="right", va="center")
     figure.suptitle(
-        f"Dropout at rate {dropout.rate} punches holes and brightens what is left "
-        f"{1 / (1 - dropout.rate):.0f}-fold"
+        f"Dropout at rate {rate} punches holes and brightens what is left {1 / (1 - rate):.0f}-fold"
     )
     figure.set_label(
         f"{channels} feature maps of one image in two rows: smooth before dropout; behind it the "
