@@ -71,11 +71,14 @@ def compare(args: argparse.Namespace) -> int:
     return 0
 
 
-def _positive(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError("must be at least 1")
-    return number
+def _at_least(minimum: int):
+    def integer(text: str) -> int:
+        number = int(text)
+        if number < minimum:
+            raise argparse.ArgumentTypeError(f"must be at least {minimum}")
+        return number
+
+    return integer
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -90,8 +93,8 @@ def main(argv: list[str] | None = None) -> int:
         action.set_defaults(run=run)
 
     command = commands.add_parser("compare", help=compare.__doc__, description=compare.__doc__)
-    command.add_argument("--epochs", type=_positive, default=12, help="per model (%(default)s)")
-    command.add_argument("--seed", type=int, default=0, help="%(default)s")
+    command.add_argument("--epochs", type=_at_least(1), default=12, help="per model (%(default)s)")
+    command.add_argument("--seed", type=_at_least(0), default=0, help="%(default)s")
     command.add_argument("--data", choices=["sample", "full"], default="sample", help="%(default)s")
     command.add_argument("--out", help="folder for histories and picture (runs/…)")
     command.set_defaults(run=compare)
