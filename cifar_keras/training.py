@@ -287,7 +287,7 @@ def fit(model, arrays, recipe=REFERENCE, seed=0, directory=None, verbose=True):
     for labels in (y_train, y_test):
         data.check_labels(labels, model.output_shape[-1])
     identity = {
-        "model": hashlib.sha256(model.to_json().encode()).hexdigest(),
+        "model": _config_hash(model),
         "data": data.array_hash(x_train),
         "seed": seed,
         **dataclasses.asdict(recipe),
@@ -306,6 +306,12 @@ def fit(model, arrays, recipe=REFERENCE, seed=0, directory=None, verbose=True):
         callbacks=[recorder, *([Progress(model.name)] if verbose else [])],
     )
     return recorder.rows
+
+
+def _config_hash(model):
+    """SHA-256 of the model's architecture. Not of `to_json`, whose optimizer Keras numbers."""
+    config = json.dumps(model.get_config(), sort_keys=True, default=str)
+    return hashlib.sha256(config.encode()).hexdigest()
 
 
 def train(variant, arrays, recipe=REFERENCE, seed=0, directory=None, verbose=True, **arguments):
