@@ -84,8 +84,8 @@ def build_average_pooling_dropout(
     Raises:
         UserError: an argument is outside the ranges above.
     """
-    if not 0 <= rate < 1:
-        raise UserError(f"rate is {rate}: the share of dropped activations must be in [0, 1)")
+    if not isinstance(rate, int | float) or not 0 <= rate < 1:
+        raise UserError(f"rate is {rate!r}: the share of dropped activations must be in [0, 1)")
     return _pooled(
         "average_pooling_dropout", input_shape, num_classes, classifier, initialization, rate
     )
@@ -165,10 +165,13 @@ def _initializers(initialization, fan_in):
 
 
 def _check(input_shape, num_classes):
-    if len(input_shape) != 3 or min(input_shape[:2]) < 16:
+    whole = isinstance(input_shape, tuple | list) and all(type(n) is int for n in input_shape)
+    if not whole or len(input_shape) != 3 or min(input_shape[:2]) < 16 or input_shape[2] < 1:
         raise UserError(
-            f"input_shape is {tuple(input_shape)}: give (height, width, channels) with height "
-            "and width at least 16, so that four 2x2 pools leave something"
+            f"input_shape is {input_shape!r}: give (height, width, channels) with height and "
+            "width at least 16, so that four 2x2 pools leave something"
         )
-    if num_classes < 2:
-        raise UserError(f"num_classes is {num_classes}: a classifier needs at least 2 classes")
+    if type(num_classes) is not int or num_classes < 2:
+        raise UserError(
+            f"num_classes is {num_classes!r}: give a whole number, at least 2"
+        )

@@ -88,21 +88,17 @@ class ShuffledBatches(keras.utils.PyDataset):
     Args:
         images: float32 (n, height, width, channels); labels: integers (n,) or (n, 1).
         batch_size: images in a batch; the last batch of an epoch may be smaller.
-        seed: seed of the order. epoch: number of the first epoch, from 0.
+        seed: seed of the order.
     """
 
-    def __init__(self, images, labels, batch_size, seed, epoch=0):
+    def __init__(self, images, labels, batch_size, seed):
         super().__init__()
-        self.images, self.labels, self.batch_size = images, labels, batch_size
-        self.seed, self.epoch = seed, epoch
-        self._shuffle()
+        self.images, self.labels, self.batch_size, self.seed = images, labels, batch_size, seed
+        self.shuffle(0)
 
-    def _shuffle(self):
-        self.order = np.random.default_rng((self.seed, self.epoch)).permutation(len(self.images))
-
-    def on_epoch_end(self):
-        self.epoch += 1
-        self._shuffle()
+    def shuffle(self, epoch, logs=None):
+        """Takes the order of an epoch, counted from 0; has the form of a Keras callback."""
+        self.order = np.random.default_rng((self.seed, epoch)).permutation(len(self.images))
 
     def __len__(self):
         return math.ceil(len(self.images) / self.batch_size)
@@ -284,26 +280,30 @@ def fit(model, arrays, recipe=REFERENCE, seed=0, directory=None, verbose=True):
             is no longer a number.
     """
     (x_train, y_train), (x_test, y_test) = arrays
-    for labels in (y_train, y_test):
+    for images, labels in arrays:
         data.check_labels(labels, model.output_shape[-1])
+        if len(images) != len(labels):
+            raise UserError(f"{len(images)} images have {len(labels)} labels; give one for each")
     identity = {
         "model": _config_hash(model),
-        "data": data.array_hash(x_train),
+        "data": [data.array_hash(array) for part in arrays for array in part],
         "seed": seed,
         **dataclasses.asdict(recipe),
     }
     recorder = Recorder(directory, identity)
     done = recorder.restore(model)
+    images = data.normalize(x_train, recipe.normalization)
+    batches = ShuffledBatches(images, y_train, recipe.batch_size, seed)
+    callbacks = [keras.callbacks.LambdaCallback(on_epoch_begin=batches.shuffle), recorder]
     model.fit(
-        ShuffledBatches(
-            data.normalize(x_train, recipe.normalization), y_train, recipe.batch_size, seed, done
-        ),
+        batches,
+        shuffle=False,  # Keras would shuffle the batches again, by a state that is not resumed
         validation_data=(data.normalize(x_test, recipe.normalization), y_test),
         validation_batch_size=500,
         epochs=recipe.epochs,
         initial_epoch=done,
         verbose=0,
-        callbacks=[recorder, *([Progress(model.name)] if verbose else [])],
+        callbacks=[*callbacks, *([Progress(model.name)] if verbose else [])],
     )
     return recorder.rows
 
