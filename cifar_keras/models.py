@@ -172,6 +172,4 @@ def _check(input_shape, num_classes):
             "width at least 16, so that four 2x2 pools leave something"
         )
     if type(num_classes) is not int or num_classes < 2:
-        raise UserError(
-            f"num_classes is {num_classes!r}: give a whole number, at least 2"
-        )
+        raise UserError(f"num_classes is {num_classes!r}: give a whole number, at least 2")

@@ -40,7 +40,7 @@ def read_runs(folder):
     """All runs of a study: `{variant: {seed: history}}`, from `folder/<variant>-seed<k>/`.
 
     Raises:
-        UserError: the folder holds no run, or one that is damaged.
+        UserError: the folder holds no run, one that is damaged, or runs of different lengths.
     """
     runs = {}
     for path in Path(folder).glob("*-seed*/history.csv"):
@@ -48,6 +48,11 @@ def read_runs(folder):
         runs.setdefault(variant, {})[int(seed)] = read_history(path)
     if not runs:
         raise UserError(f"there are no recorded runs in {folder}; train first or name another")
+    lengths = {len(history) for by_seed in runs.values() for history in by_seed.values()}
+    if len(lengths) > 1:
+        raise UserError(
+            f"the runs in {folder} differ in length, {sorted(lengths)} epochs; finish them"
+        )
     order = {name: i for i, name in enumerate(VARIANTS)}
     return {
         variant: dict(sorted(runs[variant].items()))

@@ -29,7 +29,7 @@ def run(folder, data_name="sample", recipe=training.REFERENCE, seeds=(0,), verbo
         verbose: show a progress line for each run.
 
     Returns:
-        `{variant: {seed: history}}` of everything recorded in `folder`.
+        `{variant: {seed: history}}` of the runs asked for.
 
     Raises:
         UserError: a finished run in `folder` has other settings, or as `training.fit` does.
@@ -40,12 +40,14 @@ def run(folder, data_name="sample", recipe=training.REFERENCE, seeds=(0,), verbo
         "data": data_name,
         "data_sha256": [data.array_hash(array) for part in arrays for array in part],
     }
+    runs = {variant: {} for variant in results.VARIANTS}
     for seed in seeds:
         for variant in results.VARIANTS:
             run_folder = Path(folder) / f"{variant}-seed{seed}"
             if not _finished(run_folder, settings):
                 _record(run_folder, variant, arrays, recipe, seed, settings, verbose)
-    return results.read_runs(folder)
+            runs[variant][seed] = results.read_history(run_folder / "history.csv")
+    return runs
 
 
 def _finished(run_folder, settings):
