@@ -4,7 +4,9 @@ import csv
 import math
 from dataclasses import dataclass
 from pathlib import Path
-from statistics import mean
+from statistics import mean, stdev
+
+from scipy import stats
 
 from cifar_keras.errors import UserError
 
@@ -122,6 +124,26 @@ def summarize(history):
 def standard_error(accuracy, images):
     """Standard error of an accuracy (in [0, 1]) measured on `images` independent images."""
     return math.sqrt(accuracy * (1 - accuracy) / images)
+
+
+def confidence_interval(differences):
+    """95% confidence interval of a mean, by Student's t (Student 1908, Biometrika 6).
+
+    Args:
+        differences: at least two numbers, say one paired difference for each seed; taken as
+            independent and roughly normal.
+
+    Returns:
+        (lowest, highest), in the unit of the differences.
+
+    Raises:
+        UserError: fewer than two numbers.
+    """
+    n = len(differences)
+    if n < 2:
+        raise UserError("one difference has no spread: record at least two seeds")
+    half_width = stats.t.ppf(0.975, n - 1) * stdev(differences) / math.sqrt(n)
+    return mean(differences) - half_width, mean(differences) + half_width
 
 
 def table(runs):
