@@ -1,0 +1,111 @@
+"""Whether the figures say their finding, in the picture and in words, and can be told apart."""
+
+from itertools import combinations
+
+import numpy as np
+import pytest
+from matplotlib.colors import to_rgb
+from matplotlib.figure import Figure
+
+from cifar_keras import models, plots, results
+
+RISING = ([0.3, 0.6, 0.5], [2.0, 1.0, 1.8])
+FALLING = ([0.2, 0.4, 0.7], [2.2, 1.4, 0.9])
+
+
+@pytest.fixture
+def runs(make_history):
+    rising, falling = make_history(*RISING), make_history(*FALLING)
+    return {
+        "fully_connected": {0: rising, 1: rising},
+        "average_pooling": {0: rising, 1: falling},
+        "average_pooling_dropout": {0: falling, 1: falling},
+    }
+
+
+@pytest.fixture
+def figures(runs, make_history):
+    noise = np.random.default_rng(0)
+    images = noise.integers(0, 256, (20, 32, 32, 3)).astype("uint8")
+    maps = noise.random((8, 8, 16))
+    methods = ("none", "unit", "symmetric", "standardized")
+    return {
+        "image_grid": plots.image_grid(images, np.arange(20) % 2, ("cat", "dog"), columns=4),
+        "pixel_histograms": plots.pixel_histograms({m: images / 255 for m in methods}),
+        "losses_by_scale": plots.losses_by_scale({m: [9.2, 9.2] for m in methods}),
+        "parameter_bars": plots.parameter_bars([models.build_average_pooling()]),
+        "dropout_maps": plots.dropout_maps(maps, 2 * maps, 0.5),
+        "learning_curves": plots.learning_curves(make_history(*RISING), "average_pooling"),
+        "comparison": plots.comparison(runs, results.read_reference()),
+        "run_among_recorded": plots.run_among_recorded(
+            make_history(*FALLING), runs["average_pooling"], 7
+        ),
+    }
+
+
+def title(figure):
+    return figure.get_suptitle()
+
+
+def test_every_figure_has_a_title_a_description_and_labels(figures):
+    public = {
+        name
+        for name, value in vars(plots).items()
+        if callable(value) and value.__module__ == plots.__name__ and name[0].islower()
+    }
+    assert figures.keys() == public - {"show", "save"}
+    for name, figure in figures.items():
+        assert isinstance(figure, Figure)
+        assert len(title(figure)) > 20, name
+        assert len(figure.get_label()) > 60, name
+        labels = [axis.get_xlabel() + axis.get_ylabel() for axis in figure.axes]
+        assert any(labels), name
+        for axis in figure.axes:
+            if "epoch" in axis.get_xlabel():
+                assert axis.get_ylabel().endswith(
+                    "(share of images)"
+                ) or axis.get_ylabel().endswith("(cross-entropy, nats)")
+
+
+def test_titles_follow_the_numbers(make_history, runs):
+    rising, falling = make_history(*RISING), make_history(*FALLING)
+    assert "lowest at epoch 2, then rises" in title(
+        plots.learning_curves(rising, "average_pooling")
+    )
+    assert "still falling" in title(plots.learning_curves(falling, "average_pooling"))
+    assert "After 3 epochs average pooling + dropout is most accurate (70%) and lowest" in title(
+        plots.comparison(runs)
+    )
+    swapped = {"fully_connected": {0: falling}, "average_pooling": {0: rising}}
+    assert "fully connected is most accurate" in title(plots.comparison(swapped))
+    outside = plots.run_among_recorded(make_history([0.1], [2.0]), {0: falling, 1: rising}, 5)
+    assert "seed 5 lies outside the 2 recorded" in title(outside)
+    inside = plots.run_among_recorded(make_history([0.25], [2.0]), {0: falling, 1: rising}, 5)
+    assert "seed 5 lies among the 2 recorded" in title(inside)
+
+
+def test_variants_differ_in_colour_line_and_grey():
+    styles = [plots.STYLES[variant] for variant in results.VARIANTS]
+    assert len({style.line for style in styles}) == len({s.color for s in styles}) == 3
+    for one, other in combinations(styles, 2):
+        greys = [np.dot(to_rgb(style.color), (0.2126, 0.7152, 0.0722)) for style in (one, other)]
+        assert abs(greys[0] - greys[1]) > 0.08, (one.label, other.label)
+
+
+def test_showing_gives_a_picture_and_its_description(runs, monkeypatch):
+    shown = []
+    monkeypatch.setattr(plots, "display", lambda *a, **k: shown.append((a, k)))
+    figure = plots.comparison(runs)
+    plots.show(figure)
+    [((bundle,), options)] = shown
+    assert bundle["image/png"].startswith("iVBOR")
+    assert bundle["text/plain"] == figure.get_label()
+    assert options == {"metadata": {"image/png": {"alt": figure.get_label()}}, "raw": True}
+
+
+def test_saving_writes_a_png_that_carries_its_description(runs, tmp_path):
+    path = tmp_path / "new folder" / "picture.png"
+    plots.save(plots.comparison(runs), path)
+    content = path.read_bytes()
+    assert content.startswith(b"\x89PNG")
+    assert b"Description" in content

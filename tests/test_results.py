@@ -1,0 +1,123 @@
+"""Reading recorded runs, and what is computed from them."""
+
+from statistics import mean
+
+import pytest
+
+from cifar_keras import results
+from cifar_keras.errors import UserError
+
+HEADER = "epoch,training_loss,training_accuracy,test_loss,test_accuracy,seconds\n"
+
+
+def record(folder, run, text):
+    (folder / run).mkdir(parents=True)
+    (folder / run / "history.csv").write_text(text)
+
+
+def test_a_history_is_read_as_numbers(tmp_path):
+    record(tmp_path, "a-seed0", HEADER + "1,2.0,0.25,1.5,0.5,3.1\n2,1.0,0.5,1.25,0.75,3\n")
+    first, second = results.read_history(tmp_path / "a-seed0" / "history.csv")
+    assert first == {
+        "epoch": 1,
+        "training_loss": 2,
+        "training_accuracy": 0.25,
+        "test_loss": 1.5,
+        "test_accuracy": 0.5,
+        "seconds": 3.1,
+    }
+    assert second["test_accuracy"] == 0.75
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        (HEADER + "1,2,0.2,2,0.2,3\n3,2,0.2,2,0.2,3\n", "lacks an epoch"),
+        (HEADER + "2,2,0.2,2,0.2,3\n", "lacks an epoch"),
+        (HEADER, "lacks an epoch"),
+        ("", "lacks an epoch"),
+        ("loss\n1.0\n", "lacks an epoch"),
+        (HEADER + "1,2,0.2,two,0.2,3\n", "is damaged"),
+        (HEADER + "1,2,0.2\n", "is damaged"),
+    ],
+)
+def test_a_damaged_history_is_refused(tmp_path, text, complaint):
+    record(tmp_path, "a-seed0", text)
+    with pytest.raises(UserError, match=f"history.csv {complaint}.*record the run again"):
+        results.read_runs(tmp_path)
+
+
+def test_what_is_not_there_is_told(tmp_path):
+    with pytest.raises(UserError, match="there is no history"):
+        results.read_history(tmp_path / "history.csv")
+    with pytest.raises(UserError, match="there are no recorded runs"):
+        results.read_runs(tmp_path)
+
+
+def test_runs_of_different_lengths_are_refused(tmp_path):
+    record(tmp_path, "a-seed0", HEADER + "1,2,0.2,2,0.2,3\n")
+    record(tmp_path, "a-seed1", HEADER + "1,2,0.2,2,0.2,3\n2,2,0.2,2,0.2,3\n")
+    with pytest.raises(UserError, match=r"differ in length, \[1, 2\] epochs"):
+        results.read_runs(tmp_path)
+
+
+def test_runs_are_ordered_by_variant_and_seed(tmp_path):
+    for run in ("average_pooling-seed10", "other-seed0", "average_pooling-seed2"):
+        record(tmp_path, run, HEADER + "1,2,0.2,2,0.2,3\n")
+    record(tmp_path, "fully_connected-seed1", HEADER + "1,2,0.2,2,0.2,3\n")
+    runs = results.read_runs(tmp_path)
+    assert list(runs) == ["fully_connected", "average_pooling", "other"]
+    assert list(runs["average_pooling"]) == [2, 10]
+
+
+def test_the_reference_is_the_reference_project_s():
+    reference = results.read_reference()
+    assert {variant: len(history) for variant, history in reference.items()} == {
+        variant: 100 for variant in results.VARIANTS
+    }
+    dropout = results.column(reference["average_pooling_dropout"], "test_accuracy")
+    assert round(mean(dropout[-10:]), 4) == 0.8222
+    assert max(dropout) == 0.8296
+    assert max(results.column(reference["fully_connected"], "test_accuracy")) == 0.7725
+
+
+def test_a_history_is_summed_up(make_history):
+    summary = results.summarize(make_history([0.2, 0.6, 0.6, 0.5], [2.0, 1.0, 1.2, 1.11]))
+    assert summary == results.Summary(
+        epochs=4,
+        final_accuracy=0.5,
+        best_accuracy=0.6,
+        best_epoch=2,
+        lowest_loss=1.0,
+        lowest_loss_epoch=2,
+        final_loss=1.11,
+    )
+    assert summary.loss_rises
+    assert not results.summarize(make_history([0.2, 0.3, 0.4], [2.0, 1.0, 1.1])).loss_rises
+
+
+def test_the_standard_error_is_the_binomial_one():
+    assert results.standard_error(0.8, 10_000) == pytest.approx(0.004)
+    assert results.standard_error(1.0, 10) == 0
+
+
+def test_the_confidence_interval_is_student_s():
+    # Two numbers: t is 12.7062 at one degree of freedom (any table), the error half their distance.
+    assert results.confidence_interval([1.0, 3.0]) == pytest.approx((2 - 12.7062, 2 + 12.7062))
+    assert results.confidence_interval([2.0] * 3) == (2.0, 2.0)
+    with pytest.raises(UserError, match="at least two seeds"):
+        results.confidence_interval([1.0])
+
+
+def test_the_table_has_a_line_for_each_variant(make_history):
+    one, two = make_history([0.2, 0.5], [2.0, 1.0]), make_history([0.3, 0.6], [1.0, 2.0])
+    lines = results.table({"first": {0: one, 1: two}, "second": {0: two}}).splitlines()
+    assert len(set(map(len, lines))) == 1, "aligned"
+    assert [cell.strip() for cell in lines[2].split("|")[1:-1]] == [
+        "first",
+        "2",
+        "55.0% (50.0%–60.0%)",
+        "1.50",
+        "1.00 (2)",
+    ]
+    assert [cell.strip() for cell in lines[3].split("|")[1:-1]][2:] == ["60.0%", "2.00", "1.00 (1)"]
