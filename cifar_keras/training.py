@@ -96,8 +96,8 @@ class ShuffledBatches(keras.utils.PyDataset):
         self.images, self.labels, self.batch_size, self.seed = images, labels, batch_size, seed
         self.shuffle(0)
 
-    def shuffle(self, epoch, logs=None):
-        """Takes the order of an epoch, counted from 0; has the form of a Keras callback."""
+    def shuffle(self, epoch):
+        """Takes the order of an epoch, counted from 0."""
         self.order = np.random.default_rng((self.seed, epoch)).permutation(len(self.images))
 
     def __len__(self):
@@ -294,7 +294,14 @@ def fit(model, arrays, recipe=REFERENCE, seed=0, directory=None, verbose=True):
     done = recorder.restore(model)
     images = data.normalize(x_train, recipe.normalization)
     batches = ShuffledBatches(images, y_train, recipe.batch_size, seed)
-    callbacks = [keras.callbacks.LambdaCallback(on_epoch_begin=batches.shuffle), recorder]
+
+    def begin_epoch(epoch, logs):
+        batches.shuffle(epoch)
+        if keras.backend.backend() == "torch":
+            # There, dropout draws from PyTorch's global random state, which no checkpoint holds.
+            keras.utils.set_random_seed(int(np.random.default_rng((seed, epoch)).integers(2**31)))
+
+    callbacks = [keras.callbacks.LambdaCallback(on_epoch_begin=begin_epoch), recorder]
     model.fit(
         batches,
         shuffle=False,  # Keras would shuffle the batches again, by a state that is not resumed
