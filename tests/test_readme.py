@@ -1,0 +1,67 @@
+"""Whether the README's commands, links and numbers hold."""
+
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from cifar_keras import results
+from cifar_keras.__main__ import main
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+COMMANDS = [
+    command
+    for block in re.findall(r"```bash\n(.*?)```", README, re.DOTALL)
+    for command in block.splitlines()
+]
+
+
+def test_two_commands_do_all_the_setting_up():
+    install = "python3 -m venv .venv && .venv/bin/pip install -r requirements.txt && "
+    opening, testing = (command.removeprefix(install) for command in COMMANDS[:2])
+    assert opening == ".venv/bin/jupyter lab notebooks/00_start_here.ipynb"
+    assert testing == ".venv/bin/pytest --nbval"
+    assert not any("pip install" in command for command in COMMANDS[2:])
+
+
+def test_ci_takes_its_command_from_the_readme(tmp_path):
+    """.ci/run, on a README with another test command, refuses before it does anything."""
+    (tmp_path / ".ci").mkdir()
+    (tmp_path / ".ci" / "run").write_text((ROOT / ".ci" / "run").read_text())
+    (tmp_path / "README.md").write_text(README.replace(COMMANDS[1], "echo pwned"))
+    run = subprocess.run(
+        ["bash", ".ci/run"], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert run.returncode == 1
+    assert "is not the test command: echo pwned" in run.stderr
+    assert not run.stdout
+
+
+def test_other_commands_are_known_to_the_command_line(capsys):
+    ours = [c.split("-m cifar_keras ")[1].split() for c in COMMANDS if "-m cifar_keras" in c]
+    assert ["compare"] in ours
+    for words in ours:
+        with pytest.raises(SystemExit, match="0"):
+            main([*words, "--help"])
+    capsys.readouterr()
+
+
+def test_links_lead_somewhere():
+    targets = re.findall(r"\]\(([^)#:]+)\)", README)
+    assert targets
+    assert [target for target in targets if not (ROOT / target).exists()] == []
+
+
+def test_every_notebook_is_listed():
+    for path in (ROOT / "notebooks").glob("*.ipynb"):
+        assert f"](notebooks/{path.name})" in README
+
+
+def test_table_is_what_the_recorded_runs_say():
+    recorded = results.table(results.read_runs(results.RESULTS / "sample"))
+    [shown] = re.findall(
+        r"<!-- table: results/sample -->\n(.*)\n<!-- /table -->", README, re.DOTALL
+    )
+    assert shown == recorded, "run tools/update_readme.py"
