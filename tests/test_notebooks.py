@@ -14,8 +14,8 @@ import pytest
 ROOT = Path(__file__).parents[1]
 PATHS = sorted((ROOT / "notebooks").glob("[0-9]*.ipynb"))
 MOST_IGNORED = 0  # cells in the whole course whose output nbval is told not to compare
-IGNORING = re.compile(r"nbval[-_](ignore|skip)|raises[-_]exception", re.IGNORECASE)
-SOLUTION = re.compile(r"^( *)### BEGIN SOLUTION\n.*?### END SOLUTION$", re.DOTALL | re.MULTILINE)
+IGNORING = re.compile(r"nbval[-_](ignore|skip)|validate_ignore|raises[-_]exception", re.IGNORECASE)
+SOLUTION = re.compile(r"^ *### BEGIN SOLUTION\n.*?### END SOLUTION$", re.DOTALL | re.MULTILINE)
 
 
 def read(path):
@@ -100,12 +100,18 @@ class TestNotebook:
     def test_exercises_can_be_solved_and_do_not_solve_themselves(self, path):
         exercises = find_exercises(path)
         assert 2 <= len(exercises) <= 4
+        with_solution = [cell for cell in code_cells(path) if "### BEGIN" in cell.source]
+        assert len(with_solution) == len(exercises), "a solution without a check"
         for setup, exercise, check in exercises:
-            stub, replaced = SOLUTION.subn(r"\1raise NotImplementedError", exercise)
-            assert replaced, "a solution stands between ### BEGIN SOLUTION and ### END SOLUTION"
-            with pytest.raises((NotImplementedError, AssertionError)):
-                run(setup, stub, check)
             run(setup, exercise, check)
+            parts = [match.group() for match in SOLUTION.finditer(exercise)]
+            assert len(parts) == exercise.count("### BEGIN SOLUTION") > 0
+            for part in parts:  # each alone: not begun, and returning nothing
+                indent = part[: len(part) - len(part.lstrip())]
+                with pytest.raises((NotImplementedError, AssertionError)):
+                    run(setup, exercise.replace(part, indent + "raise NotImplementedError"), check)
+                with pytest.raises((AssertionError, TypeError, AttributeError)):
+                    run(setup, exercise.replace(part, indent + "pass"), check)
 
     def test_what_it_writes_out_is_what_the_package_has(self, path):
         cells = [cell.source for cell in code_cells(path) if "inline-equals-package" in tags(cell)]
