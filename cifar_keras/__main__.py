@@ -63,12 +63,43 @@ def compare(args: argparse.Namespace) -> int:
     out = Path(args.out or f"runs/{args.data}-{args.epochs}-epochs-seed-{args.seed}")
     print(environment.describe())
     recipe = training.Recipe(epochs=args.epochs)
-    runs = study.run(out, args.data, recipe, [args.seed])
+    runs = study.run(study.Study(out, args.data, recipe, seeds=(args.seed,)))
     print(results.table(runs))
     picture = out / "comparison.png"
     plots.save(plots.comparison(runs, results.read_reference()), picture)
     print(f"picture: {picture}\nruns:    {out}")
     return 0
+
+
+def study_run(args: argparse.Namespace) -> int:
+    """Train what the study lacks. Start it in several terminals and they share the work."""
+    from cifar_keras import environment, study
+
+    print(environment.describe())
+    study.run(study.load(args.name))
+    return 0
+
+
+def study_status(args: argparse.Namespace) -> int:
+    """Say of every run whether it is finished, in training, interrupted or not begun."""
+    from cifar_keras import environment, study  # noqa: F401  quietly
+
+    print("\n".join(study.status(study.load(args.name))))
+    return 0
+
+
+def study_verify(args: argparse.Namespace) -> int:
+    """Measure the shipped weights again, and compute again what the records say."""
+    from cifar_keras import environment, study  # noqa: F401  quietly
+
+    problems = 0
+    for name in [args.name] if args.name else study.names():
+        print(f"study {name}")
+        for as_recorded, line in study.verify(study.load(name)):
+            print(f"  {line}")
+            problems += not as_recorded
+    print("all is as recorded" if problems == 0 else f"{problems} problems")
+    return 1 if problems else 0
 
 
 def _at_least(minimum: int):
@@ -98,6 +129,15 @@ def main(argv: list[str] | None = None) -> int:
     command.add_argument("--data", choices=["sample", "full"], default="sample", help="%(default)s")
     command.add_argument("--out", help="folder for histories and picture (runs/…)")
     command.set_defaults(run=compare)
+
+    studies = commands.add_parser("study", help="recorded experiments: run, status, verify")
+    actions = studies.add_subparsers(required=True, metavar="ACTION")
+    for name, run in [("run", study_run), ("status", study_status), ("verify", study_verify)]:
+        action = actions.add_parser(name, help=run.__doc__, description=run.__doc__)
+        action.add_argument("name", metavar="NAME", help="of a file studies/NAME.toml")
+        action.set_defaults(run=run)
+    command = commands.add_parser("verify", help="the same for all studies")
+    command.set_defaults(run=study_verify, name=None)
 
     args = parser.parse_args(argv)
     try:

@@ -6,6 +6,7 @@ to the process's stderr before any log level applies, and each would land in a n
 
 import contextlib
 import importlib.metadata
+import logging
 import os
 import platform
 import sys
@@ -29,6 +30,9 @@ def _notices_dropped():
             os.dup2(stderr, 2)
             os.close(stderr)
 
+
+# It warns of retracing when one process trains many nets, which is what a study does.
+logging.getLogger("tensorflow").setLevel(logging.ERROR)
 
 with _notices_dropped():
     import keras

@@ -1,6 +1,9 @@
-"""Writing a file as a whole or not at all."""
+"""Writing a file as a whole or not at all, and by one process at a time."""
 
+import contextlib
 import os
+
+import filelock
 
 from cifar_keras.errors import UserError
 
@@ -23,3 +26,30 @@ def write(path, content):
         raise UserError(
             f"cannot write {path} ({error.strerror}); make room or name another place"
         ) from error
+
+
+@contextlib.contextmanager
+def claim(folder):
+    """Claims `folder` for this process while the block runs; makes it if need be.
+
+    Yields True, or False if another process has claimed it. The system drops a claim when its
+    process ends, however it ends.
+
+    Raises:
+        UserError: the folder cannot be made or written to.
+    """
+    lock = filelock.FileLock(folder / ".lock", blocking=False)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock.acquire()
+    except filelock.Timeout:
+        yield False
+        return
+    except OSError as error:
+        raise UserError(
+            f"cannot write {folder} ({error.strerror}); make room or name another place"
+        ) from error
+    try:
+        yield True
+    finally:
+        lock.release()

@@ -109,6 +109,32 @@ def build(name, **arguments):
     return MODELS[name](**arguments)
 
 
+def architecture(model):
+    """What makes two networks the same, as lists that JSON can hold.
+
+    One entry for each layer that has something to set: its kind, name, output shape, weight
+    shapes and the settings that it has. Keras' own `get_config` would do, were it not for the
+    running numbers in it and for what new versions of Keras add to it.
+    """
+    settings = ("strides", "padding", "pool_size", "kernel_size", "rate", "epsilon", "use_bias")
+    return [
+        [
+            type(layer).__name__,
+            layer.name,
+            list(layer.output.shape),
+            [list(weight.shape) for weight in layer.weights],
+            getattr(getattr(layer, "activation", None), "__name__", None),
+            {s: _plain(getattr(layer, s)) for s in settings if getattr(layer, s, None) is not None},
+        ]
+        for layer in model.layers
+        if not isinstance(layer, layers.InputLayer)  # Sequential hides it, Functional shows it
+    ]
+
+
+def _plain(value):
+    return list(value) if isinstance(value, tuple) else value
+
+
 def _pooled(name, input_shape, num_classes, classifier, initialization, rate=None):
     _check(input_shape, num_classes)
     if not classifier and num_classes > TRUNK[-1][-1]:

@@ -1,11 +1,13 @@
 """Reads recorded runs and says what is in them."""
 
 import csv
+import json
 import math
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import mean, stdev
 
+import numpy as np
 from scipy import stats
 
 from cifar_keras.errors import UserError
@@ -38,16 +40,45 @@ def read_history(path):
     return rows
 
 
-def read_runs(folder):
-    """All runs of a study: `{variant: {seed: history}}`, from `folder/<variant>-seed<k>/`.
+def read_run(folder):
+    """What a finished run says of itself: the content of its `run.json`.
 
     Raises:
-        UserError: the folder holds no run, one that is damaged, or runs of different lengths.
+        UserError: there is none, or it is damaged.
+    """
+    path = Path(folder) / "run.json"
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise UserError(f"there is no finished run in {folder}; train it first") from error
+    except ValueError as error:
+        raise UserError(f"{path} is damaged ({error}); record the run again") from error
+
+
+def read_predictions(folder):
+    """The classes that a run's final net gave to the test images: integers (n,).
+
+    Raises:
+        UserError: there are none, or they are damaged.
+    """
+    path = Path(folder) / "predictions.csv"
+    try:
+        return np.loadtxt(path, dtype=int, skiprows=1, ndmin=1)
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path} cannot be read ({error}); record the run again") from error
+
+
+def read_runs(folder):
+    """All finished runs of a study: `{variant: {seed: history}}`, from `folder/<variant>-seed<k>/`.
+
+    Raises:
+        UserError: the folder holds no finished run, one that is damaged, or runs of different
+            lengths.
     """
     runs = {}
-    for path in Path(folder).glob("*-seed*/history.csv"):
+    for path in Path(folder).glob("*-seed*/run.json"):
         variant, seed = path.parent.name.rsplit("-seed", 1)
-        runs.setdefault(variant, {})[int(seed)] = read_history(path)
+        runs.setdefault(variant, {})[int(seed)] = read_history(path.parent / "history.csv")
     if not runs:
         raise UserError(f"there are no recorded runs in {folder}; train first or name another")
     lengths = {len(history) for by_seed in runs.values() for history in by_seed.values()}

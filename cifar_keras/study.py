@@ -1,89 +1,334 @@
-"""Many trainings as one experiment: variants × seeds on one data set, recorded as they finish."""
+"""Many trainings as one experiment: variants × seeds on one data set, recorded as they finish.
+
+A study is described in `studies/NAME.toml` and recorded in `results/NAME/<variant>-seed<k>/`:
+
+    history.csv       every epoch: losses, accuracies, seconds
+    predictions.csv   the class that the final net gives to each test image, in order
+    weights.npz       the final weights, for the seeds that the study names
+    run.json          recipe, seed, data, versions, machine, commit; written last
+"""
 
 import dataclasses
 import importlib.metadata
+import io
 import json
 import platform
 import subprocess
 import time
+import tomllib
+import zipfile
 from pathlib import Path
 
 import keras
+import numpy as np
 
-from cifar_keras import data, files, results, training
+from cifar_keras import data, files, models, results, training
 from cifar_keras.errors import UserError
 
+STUDIES = Path(__file__).parents[1] / "studies"
 PACKAGES = ("keras", "numpy", "tensorflow", "jax", "torch")
+# A share of the test images: how far stored weights, evaluated again, may be from the record.
+TOLERANCE = 0.001
 
 
-def run(folder, data_name="sample", recipe=training.REFERENCE, seeds=(0,), verbose=True):
-    """Trains the three variants once for each seed; finished runs are not trained again.
-
-    Every run is a folder `<variant>-seed<k>` with `history.csv` and, once it is finished,
-    `run.json`: recipe, seed, data and their hashes, versions, machine, commit, seconds. A run
-    that was killed goes on at its last finished epoch.
+@dataclasses.dataclass(frozen=True)
+class Study:
+    """What is trained, how, and where the runs go.
 
     Args:
-        folder: where the runs go. data_name: "sample" or "full".
-        recipe, seeds: how each is trained, and from which seeds.
-        verbose: show a progress line for each run.
+        folder: Path of the folder that holds one folder for each run.
+        data: "sample" or "full".
+        recipe: how every run is trained.
+        seeds: from which seeds.
+        variants: `{variant: builder's arguments}`; `model` among them names the builder where
+            it is not the variant's own name.
+        keep_weights: seeds whose final weights are kept.
+    """
 
-    Returns:
-        `{variant: {seed: history}}` of the runs asked for.
+    folder: Path
+    data: str
+    recipe: training.Recipe = training.REFERENCE
+    seeds: tuple = (0,)
+    variants: dict = dataclasses.field(default_factory=lambda: {v: {} for v in results.VARIANTS})
+    keep_weights: tuple = ()
+
+    def runs(self):
+        """(variant, seed, folder) of every run, seed by seed, so that early stops leave pairs."""
+        return [
+            (variant, seed, self.folder / f"{variant}-seed{seed}")
+            for seed in self.seeds
+            for variant in self.variants
+        ]
+
+    def build(self, variant):
+        """The untrained, compiled net of a variant."""
+        arguments = {"model": variant, **self.variants[variant]}
+        model = models.build(
+            arguments.pop("model"), initialization=self.recipe.initialization, **arguments
+        )
+        return training.compile_model(model, self.recipe)
+
+
+def names():
+    """The names of the studies that are described in `studies/`."""
+    return sorted(path.stem for path in STUDIES.glob("*.toml"))
+
+
+def load(name):
+    """The `Study` that `studies/NAME.toml` describes.
 
     Raises:
-        UserError: a finished run in `folder` has other settings, or as `training.fit` does.
+        UserError: there is no such study, or its file is not a study.
     """
-    arrays = data.load_data(data_name)
-    settings = {
-        "recipe": dataclasses.asdict(recipe),
-        "data": data_name,
-        "data_sha256": [data.array_hash(array) for part in arrays for array in part],
-    }
-    runs = {variant: {} for variant in results.VARIANTS}
-    for seed in seeds:
-        for variant in results.VARIANTS:
-            run_folder = Path(folder) / f"{variant}-seed{seed}"
-            if not _finished(run_folder, settings):
-                _record(run_folder, variant, arrays, recipe, seed, settings, verbose)
-            runs[variant][seed] = results.read_history(run_folder / "history.csv")
+    path = STUDIES / f"{name}.toml"
+    if name not in names():
+        raise UserError(f"there is no study {name!r}; choose one of: {', '.join(names())}")
+    try:
+        content = tomllib.loads(path.read_text(encoding="utf-8"))
+        recipe = training.Recipe(**content.pop("recipe"))
+        lists = {key: tuple(content.pop(key)) for key in ("seeds", "keep_weights")}
+        return Study(folder=results.RESULTS / name, recipe=recipe, **lists, **content)
+    except (ValueError, TypeError, KeyError) as error:
+        raise UserError(f"{path} does not describe a study ({error}); mend it") from error
+
+
+def run(study, verbose=True):
+    """Trains what the study lacks; finished runs are not trained again.
+
+    A run that was killed goes on at its last finished epoch. Several processes may run one study
+    at the same time: each takes runs that no other has claimed.
+
+    Args:
+        study: a `Study`. verbose: say which run is trained, how far it and the study are.
+
+    Returns:
+        `{variant: {seed: history}}` of the finished runs.
+
+    Raises:
+        UserError: a finished run has other settings, or as `training.fit` does.
+    """
+    arrays = data.load_data(study.data)
+    hashes = [data.array_hash(array) for part in arrays for array in part]
+    planned, elsewhere = study.runs(), []
+    seconds = []  # what the runs of this process took
+    for number, (variant, seed, folder) in enumerate(planned, start=1):
+        with files.claim(folder) as claimed:
+            if not claimed:
+                elsewhere.append(folder.name)
+            elif not _finished(study, variant, seed, folder, hashes):
+                if verbose:
+                    left = [f for _, _, f in planned if not (f / "run.json").exists()]
+                    print(_headline(number, len(planned), folder.name, len(left), seconds))
+                started = time.monotonic()
+                _record(study, variant, seed, folder, arrays, hashes, verbose)
+                seconds.append(time.monotonic() - started)
+    if verbose and elsewhere:
+        print(f"left to another process, which is training them: {', '.join(elsewhere)}")
+    runs = {variant: {} for variant in study.variants}
+    for variant, seed, folder in planned:
+        if (folder / "run.json").exists():
+            runs[variant][seed] = results.read_history(folder / "history.csv")
     return runs
 
 
-def _finished(run_folder, settings):
-    path = run_folder / "run.json"
-    if not path.exists():
+def _headline(number, planned, name, left, seconds):
+    line = f"run {number} of {planned}: {name}"
+    if seconds:
+        line += f" (the study has {np.mean(seconds) * left / 60:.0f} min left)"
+    return line
+
+
+def _finished(study, variant, seed, folder, hashes):
+    """Whether the run is there, as the study wants it."""
+    if not (folder / "run.json").exists():
         return False
-    recorded = json.loads(path.read_text())
-    other = [name for name, value in settings.items() if recorded.get(name) != value]
+    recorded = results.read_run(folder)
+    expected = {
+        "variant": variant,
+        "seed": seed,
+        "recipe": dataclasses.asdict(study.recipe),
+        "arguments": study.variants[variant],
+        "data": study.data,
+        "data_sha256": hashes,
+    }
+    other = [name for name, value in expected.items() if recorded.get(name) != value]
     if other:
         raise UserError(
-            f"{run_folder} holds a run with another {', '.join(other)}; name another folder"
+            f"{folder} holds a run with another {', '.join(other)}; name another folder"
         )
+    (folder / "checkpoint.npz").unlink(missing_ok=True)  # killed between run.json and this
     return True
 
 
-def _record(run_folder, variant, arrays, recipe, seed, settings, verbose):
-    started, commit = time.monotonic(), _commit()  # before: the code may be edited meanwhile
-    training.train(variant, arrays, recipe, seed, run_folder, verbose)
-    files.write(
-        run_folder / "run.json",
-        json.dumps(
-            {
-                "variant": variant,
-                "seed": seed,
-                **settings,
-                "backend": keras.backend.backend(),
-                "dtype": keras.config.dtype_policy().name,
-                "versions": _versions(),
-                "cpu": _cpu(),
-                "commit": commit,
-                "seconds": round(time.monotonic() - started, 1),
-            },
-            indent=1,
-        ).encode(),
-    )
-    (run_folder / "checkpoint.npz").unlink()
+def _record(study, variant, seed, folder, arrays, hashes, verbose):
+    commit = _commit()  # before: the code may be edited meanwhile
+    keras.backend.clear_session()
+    keras.utils.set_random_seed(seed)
+    model = study.build(variant)
+    try:
+        history = training.fit(model, arrays, study.recipe, seed, folder, verbose)
+    except UserError as error:
+        raise UserError(f"{folder.name}: {error}") from error
+    images = data.normalize(arrays[1][0], study.recipe.normalization)
+    labels = arrays[1][1].ravel()
+    predictions = _predict(model, images)
+    files.write(folder / "predictions.csv", _predictions_csv(predictions))
+    if seed in study.keep_weights:
+        files.write(folder / "weights.npz", _weights(model, images, labels, predictions))
+    content = {
+        "variant": variant,
+        "seed": seed,
+        "arguments": study.variants[variant],
+        "recipe": dataclasses.asdict(study.recipe),
+        "recipe_sha256": training.recipe_hash(model, study.recipe),
+        "trainable_parameters": sum(int(np.prod(w.shape)) for w in model.trainable_weights),
+        "data": study.data,
+        "data_sha256": hashes,
+        "summary": dataclasses.asdict(results.summarize(history)),
+        "backend": keras.backend.backend(),
+        "dtype": keras.config.dtype_policy().name,
+        "versions": _versions(),
+        "device": _device(),
+        "commit": commit,
+        "seconds": round(sum(results.column(history, "seconds")), 1),
+        "peak_memory_mb": _peak_memory(),
+    }
+    files.write(folder / "run.json", (json.dumps(content, indent=1) + "\n").encode())
+    (folder / "checkpoint.npz").unlink()
+
+
+def _predict(model, images):
+    return model.predict(images, batch_size=500, verbose=0).argmax(axis=1)
+
+
+def _predictions_csv(predictions):
+    return "\n".join(["class", *map(str, predictions), ""]).encode()
+
+
+def _weights(model, images, labels, predictions):
+    """The weights as an `.npz`, in half precision if the accuracy is (nearly) the same in it."""
+    accuracy = np.mean(predictions == labels)
+    full = {weight.path: keras.ops.convert_to_numpy(weight) for weight in model.weights}
+    for dtype in ("float16", "float32"):
+        stored = {path: value.astype(dtype) for path, value in full.items()}
+        for weight in model.weights:
+            weight.assign(stored[weight.path].astype("float32"))
+        if abs(np.mean(_predict(model, images) == labels) - accuracy) <= TOLERANCE / 2:
+            break
+    content = io.BytesIO()
+    np.savez_compressed(content, **stored)
+    return content.getbuffer()
+
+
+def load_weights(model, path):
+    """Puts stored weights into a model of the same architecture.
+
+    Args:
+        model: any net of the package. path: a `weights.npz` that a study wrote.
+
+    Raises:
+        UserError: no such file, it is damaged, or it belongs to another architecture.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as saved:
+            stored = {name: saved[name].astype("float32") for name in saved.files}
+    except FileNotFoundError as error:
+        raise UserError(f"there are no weights {path}; its study kept none") from error
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        raise UserError(f"{path} is damaged ({error}); restore it from the repository") from error
+    shapes = {weight.path: tuple(weight.shape) for weight in model.weights}
+    if {name: value.shape for name, value in stored.items()} != shapes:
+        raise UserError(f"{path} does not fit {model.name}: it holds the weights of another net")
+    for weight in model.weights:
+        weight.assign(stored[weight.path])
+
+
+def load_model(study, variant, seed=0):
+    """The trained net of a recorded run, compiled.
+
+    Args:
+        study: a `Study`. variant, seed: one of its runs whose weights are kept.
+
+    Raises:
+        UserError: as `load_weights` does.
+    """
+    model = study.build(variant)
+    load_weights(model, study.folder / f"{variant}-seed{seed}" / "weights.npz")
+    return model
+
+
+def status(study):
+    """One line of text for each run: finished, in training, begun, or not begun."""
+    lines = []
+    for _, _, folder in study.runs():
+        lines.append(f"{folder.name:46} {_state(study, folder)}")
+    return lines
+
+
+def _state(study, folder):
+    if (folder / "run.json").exists():
+        return (
+            f"finished, test accuracy {results.read_run(folder)['summary']['final_accuracy']:.1%}"
+        )
+    if not folder.exists():
+        return "not begun"
+    epochs = 0
+    if (folder / "history.csv").exists():
+        epochs = len(results.read_history(folder / "history.csv"))
+    with files.claim(folder) as idle:
+        state = "interrupted" if idle else "in training"
+    return f"{state}, {epochs} of {study.recipe.epochs} epochs done"
+
+
+def verify(study):
+    """Measures and computes again what the study's finished runs say of themselves.
+
+    Every shipped weight file is evaluated on the test images, every summary is computed from its
+    history, every accuracy from the predictions; recipe hashes are compared with today's code.
+
+    Yields:
+        (whether it is as recorded, line of text) for each run that is there, at the end one for
+        the runs that are not.
+
+    Raises:
+        UserError: the data cannot be had.
+    """
+    there = [(variant, folder) for variant, _, folder in study.runs() if folder.exists()]
+    if there:
+        (_, _), (images, labels) = data.load_data(study.data)
+        images, labels = data.normalize(images, study.recipe.normalization), labels.ravel()
+    for variant, folder in there:
+        try:
+            yield True, f"{folder.name:46} {_verify_run(study, variant, folder, images, labels)}"
+        except UserError as error:
+            yield False, f"{folder.name:46} {error}"
+    if missing := len(study.runs()) - len(there):
+        yield True, f"{missing} of {len(study.runs())} runs are not recorded yet"
+
+
+def _verify_run(study, variant, folder, images, labels):
+    """What was checked, in words; raises UserError on the first thing that is not so."""
+    if not (folder / "run.json").exists():
+        raise UserError(f"unfinished: {_state(study, folder)}; `study run` goes on with it")
+    recorded, history = results.read_run(folder), results.read_history(folder / "history.csv")
+    if len(history) != recorded["recipe"]["epochs"]:
+        raise UserError(f"history.csv has {len(history)} epochs; restore it or record it again")
+    if recorded["summary"] != dataclasses.asdict(results.summarize(history)):
+        raise UserError("run.json does not sum up history.csv; restore both")
+    accuracy = recorded["summary"]["final_accuracy"]
+    predictions = results.read_predictions(folder)
+    if len(predictions) != len(labels) or abs(np.mean(predictions == labels) - accuracy) > 1e-6:
+        raise UserError("predictions.csv does not give the accuracy in history.csv; restore both")
+    model = study.build(variant)
+    if recorded["recipe_sha256"] != training.recipe_hash(model, study.recipe):
+        raise UserError("was recorded by another recipe than today's code has; record it again")
+    if not (folder / "weights.npz").exists():
+        return f"verified, {accuracy:.2%}"
+    load_weights(model, folder / "weights.npz")
+    again = np.mean(_predict(model, images) == labels)
+    if abs(again - accuracy) > TOLERANCE + 1e-9:
+        raise UserError(f"the weights give {again:.2%}, the record says {accuracy:.2%}")
+    return f"verified, {accuracy:.2%}, its weights measured again {again:.2%}"
 
 
 def _versions():
@@ -92,12 +337,27 @@ def _versions():
     return {"python": platform.python_version(), **packages}
 
 
-def _cpu():
-    """The processor's name; /proc/cpuinfo has the full one where there is one (Linux)."""
-    info = Path("/proc/cpuinfo")
+def _device():
+    """The processor's name, or the GPU's if the backend computes on one."""
+    if keras.backend.backend() == "tensorflow":  # the only backend that tells a GPU's full name
+        import tensorflow as tf
+
+        for gpu in tf.config.list_physical_devices("GPU"):
+            return tf.config.experimental.get_device_details(gpu).get("device_name", "GPU")
+    info = Path("/proc/cpuinfo")  # Linux: the full name
     lines = info.read_text().splitlines() if info.exists() else []
     names = [line.split(":")[1].strip() for line in lines if line.startswith("model name")]
     return f"{names[0]} ({len(names)} threads)" if names else platform.processor()
+
+
+def _peak_memory():
+    """The most memory that this process ever had resident, in MB; None on Windows."""
+    try:
+        import resource
+    except ImportError:
+        return None
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return round(peak / (1e6 if platform.system() == "Darwin" else 1e3))
 
 
 def _commit():

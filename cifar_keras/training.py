@@ -285,7 +285,7 @@ def fit(model, arrays, recipe=REFERENCE, seed=0, directory=None, verbose=True):
         if len(images) != len(labels):
             raise UserError(f"{len(images)} images have {len(labels)} labels; give one for each")
     identity = {
-        "model": _config_hash(model),
+        "model": models.architecture(model),
         "data": [data.array_hash(array) for part in arrays for array in part],
         "seed": seed,
         **dataclasses.asdict(recipe),
@@ -315,10 +315,14 @@ def fit(model, arrays, recipe=REFERENCE, seed=0, directory=None, verbose=True):
     return recorder.rows
 
 
-def _config_hash(model):
-    """SHA-256 of the model's architecture. Not of `to_json`, whose optimizer Keras numbers."""
-    config = json.dumps(model.get_config(), sort_keys=True, default=str)
-    return hashlib.sha256(config.encode()).hexdigest()
+def recipe_hash(model, recipe):
+    """SHA-256, in hexadecimal, of all that the code puts into a training: recipe and architecture.
+
+    The seed and the data are not in it. A recorded run whose hash differs from today's was
+    trained by another recipe.
+    """
+    content = {"recipe": dataclasses.asdict(recipe), "model": models.architecture(model)}
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
 def train(variant, arrays, recipe=REFERENCE, seed=0, directory=None, verbose=True, **arguments):
