@@ -13,6 +13,7 @@ HEADER = "epoch,training_loss,training_accuracy,test_loss,test_accuracy,seconds\
 def record(folder, run, text):
     (folder / run).mkdir(parents=True)
     (folder / run / "history.csv").write_text(text)
+    (folder / run / "run.json").write_text("{}")
 
 
 def test_a_history_is_read_as_numbers(tmp_path):
@@ -52,6 +53,13 @@ def test_what_is_not_there_is_told(tmp_path):
         results.read_history(tmp_path / "history.csv")
     with pytest.raises(UserError, match="there are no recorded runs"):
         results.read_runs(tmp_path)
+
+
+def test_unfinished_runs_are_not_read(tmp_path):
+    record(tmp_path, "a-seed0", HEADER + "1,2,0.2,2,0.2,3\n2,2,0.2,2,0.2,3\n")
+    record(tmp_path, "a-seed1", HEADER + "1,2,0.2,2,0.2,3\n")
+    (tmp_path / "a-seed1" / "run.json").unlink()
+    assert list(results.read_runs(tmp_path)["a"]) == [0]
 
 
 def test_runs_of_different_lengths_are_refused(tmp_path):
