@@ -338,12 +338,10 @@ def _versions():
 
 
 def _device():
-    """The processor's name, or the GPU's if the backend computes on one."""
-    if keras.backend.backend() == "tensorflow":  # the only backend that tells a GPU's full name
-        import tensorflow as tf
-
-        for gpu in tf.config.list_physical_devices("GPU"):
-            return tf.config.experimental.get_device_details(gpu).get("device_name", "GPU")
+    """The processor's name, or the backend's name of the accelerator that it computes on."""
+    device = str(keras.ops.zeros(1).device)
+    if "cpu" not in device.lower():
+        return device
     info = Path("/proc/cpuinfo")  # Linux: the full name
     lines = info.read_text().splitlines() if info.exists() else []
     names = [line.split(":")[1].strip() for line in lines if line.startswith("model name")]
