@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+# Which room may import which backend; each such line stands alone there and says why.
+EXCEPTIONS = {"environment.py": {"tensorflow"}}
 PACKAGE = Path(__file__).parents[1] / "cifar_keras"
 
 
@@ -16,4 +18,5 @@ def test_imports_no_backend(path):
             imported |= {alias.name.partition(".")[0] for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
             imported.add((node.module or "").partition(".")[0])
-    assert not imported & {"tensorflow", "tf_keras", "jax", "torch"}
+    backends = imported & {"tensorflow", "tf_keras", "jax", "torch"}
+    assert backends == EXCEPTIONS.get(path.name, set())

@@ -29,3 +29,28 @@ def test_what_was_held_back_is_dropped_otherwise(capfd):
         os.write(2, b"a notice\n")
     os.write(2, b"afterwards\n")
     assert capfd.readouterr().err == "afterwards\n"
+
+
+@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="tf.data is TensorFlow's")
+def test_no_epoch_waits_for_the_autotuner():
+    import tensorflow
+
+    # The wait is a matter of luck; whether the options that every iterator gets allow it is not.
+    dataset = tensorflow.data.Dataset.range(2)._apply_debug_options()
+    assert dataset.options().autotune.enabled is False
+
+
+def test_the_faster_convolutions_are_on_unless_the_user_says_no():
+    name = "TF_ENABLE_ONEDNN_OPTS"
+    script = f"import os; from cifar_keras import environment; print(os.environ['{name}'])"
+    for setting, expected in ((None, "1"), ("0", "0")):
+        variables = {k: v for k, v in os.environ.items() if k != name}
+        variables |= {name: setting} if setting else {}
+        run = subprocess.run(
+            [sys.executable, "-c", script],
+            capture_output=True,
+            text=True,
+            check=True,
+            env=variables,
+        )
+        assert run.stdout == expected + "\n"
