@@ -5,6 +5,7 @@ import subprocess
 import sys
 
 import keras
+import numpy as np
 import pytest
 
 from cifar_keras import environment
@@ -32,12 +33,23 @@ def test_what_was_held_back_is_dropped_otherwise(capfd):
 
 
 @pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="tf.data is TensorFlow's")
-def test_no_epoch_waits_for_the_autotuner():
-    import tensorflow
+def test_no_epoch_waits_for_the_autotuner(monkeypatch):
+    """The wait is a matter of luck; whether the iterators' options allow it is not."""
+    from tensorflow.python.data.ops.iterator_ops import OwnedIterator
 
-    # The wait is a matter of luck; whether the options that every iterator gets allow it is not.
-    dataset = tensorflow.data.Dataset.range(2)._apply_debug_options()
-    assert dataset.options().autotune.enabled is False
+    autotuned, create = [], OwnedIterator._create_iterator
+
+    def watch(iterator, dataset):
+        autotuned.append(dataset.options().autotune.enabled)
+        create(iterator, dataset)
+
+    monkeypatch.setattr(OwnedIterator, "_create_iterator", watch)
+    model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)])
+    model.compile("sgd", "mse")
+    zeros = np.zeros((4, 1))
+    model.fit(zeros, zeros, epochs=2, validation_data=(zeros, zeros), verbose=0)
+    assert len(autotuned) >= 4
+    assert set(autotuned) == {False}
 
 
 def test_the_faster_convolutions_are_on_unless_the_user_says_no():
