@@ -5,10 +5,9 @@ import json
 import math
 from dataclasses import dataclass
 from pathlib import Path
-from statistics import mean, stdev
+from statistics import mean
 
 import numpy as np
-from scipy import stats
 
 from cifar_keras.errors import UserError
 
@@ -93,6 +92,21 @@ def read_runs(folder):
     }
 
 
+def paired(runs, variants=VARIANTS):
+    """The runs of some variants from the seeds that all of them have, for paired comparisons.
+
+    Args:
+        runs: `{variant: {seed: history}}`. variants: which of them.
+
+    Raises:
+        UserError: no seed has them all.
+    """
+    seeds = sorted(set.intersection(*(set(runs.get(variant, ())) for variant in variants)))
+    if not seeds:
+        raise UserError(f"no seed has runs of all of {', '.join(variants)}; train them first")
+    return {variant: {seed: runs[variant][seed] for seed in seeds} for variant in variants}
+
+
 def read_reference():
     """The reference project's 100 epochs, one run each: `{variant: history}`.
 
@@ -157,26 +171,6 @@ def standard_error(accuracy, images):
     return math.sqrt(accuracy * (1 - accuracy) / images)
 
 
-def confidence_interval(differences):
-    """95% confidence interval of a mean, by Student's t (Student 1908, Biometrika 6).
-
-    Args:
-        differences: at least two numbers, say one paired difference for each seed; taken as
-            independent and roughly normal.
-
-    Returns:
-        (lowest, highest), in the unit of the differences.
-
-    Raises:
-        UserError: fewer than two numbers.
-    """
-    n = len(differences)
-    if n < 2:
-        raise UserError("one difference has no spread: record at least two seeds")
-    half_width = stats.t.ppf(0.975, n - 1) * stdev(differences) / math.sqrt(n)
-    return mean(differences) - half_width, mean(differences) + half_width
-
-
 def table(runs):
     """The comparison as a Markdown table, one line for each variant, means over its seeds.
 
@@ -185,9 +179,10 @@ def table(runs):
             lowest and highest seed, where there are several; losses are test cross-entropies in
             nats.
     """
+    width = max(map(len, runs))
     lines = [
-        f"| {'model':23} | seeds | final test accuracy   | final loss | lowest loss (epoch) |",
-        f"|{'-' * 25}|------:|-----------------------|-----------:|--------------------:|",
+        f"| {'model':{width}} | seeds | final test accuracy   | final loss | lowest loss (epoch) |",
+        f"|{'-' * (width + 2)}|------:|-----------------------|-----------:|--------------------:|",
     ]
     for variant, by_seed in runs.items():
         summaries = [summarize(history) for history in by_seed.values()]
@@ -199,7 +194,7 @@ def table(runs):
         epoch = f"({mean(s.lowest_loss_epoch for s in summaries):.0f})"
         final_loss = f"{mean(s.final_loss for s in summaries):.2f}"
         lines.append(
-            f"| {variant:23} | {len(by_seed):5} | {accuracy:21} | {final_loss:>10} "
+            f"| {variant:{width}} | {len(by_seed):5} | {accuracy:21} | {final_loss:>10} "
             f"| {lowest + ' ' + epoch:>19} |"
         )
     return "\n".join(lines)

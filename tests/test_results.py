@@ -78,6 +78,15 @@ def test_runs_are_ordered_by_variant_and_seed(tmp_path):
     assert list(runs["average_pooling"]) == [2, 10]
 
 
+def test_pairs_are_of_the_seeds_that_all_variants_have():
+    runs = {"a": {2: "a2", 0: "a0", 1: "a1"}, "b": {1: "b1", 2: "b2"}, "c": {0: "c0"}}
+    pairs = results.paired(runs, ("b", "a"))
+    assert pairs == {"b": {1: "b1", 2: "b2"}, "a": {1: "a1", 2: "a2"}}
+    assert [list(by_seed) for by_seed in pairs.values()] == [[1, 2], [1, 2]]
+    with pytest.raises(UserError, match="no seed has runs of all of a, b, c"):
+        results.paired(runs, ("a", "b", "c"))
+
+
 def test_the_reference_is_the_reference_project_s():
     reference = results.read_reference()
     assert {variant: len(history) for variant, history in reference.items()} == {
@@ -107,14 +116,6 @@ def test_a_history_is_summed_up(make_history):
 def test_the_standard_error_is_the_binomial_one():
     assert results.standard_error(0.8, 10_000) == pytest.approx(0.004)
     assert results.standard_error(1.0, 10) == 0
-
-
-def test_the_confidence_interval_is_student_s():
-    # Two numbers: t is 12.7062 at one degree of freedom (any table), the error half their distance.
-    assert results.confidence_interval([1.0, 3.0]) == pytest.approx((2 - 12.7062, 2 + 12.7062))
-    assert results.confidence_interval([2.0] * 3) == (2.0, 2.0)
-    with pytest.raises(UserError, match="at least two seeds"):
-        results.confidence_interval([1.0])
 
 
 def test_the_table_has_a_line_for_each_variant(make_history):

@@ -1,0 +1,128 @@
+"""Whether each claim can be refuted, and whether the statistics are the textbook's."""
+
+import math
+
+import numpy as np
+import pytest
+
+from cifar_keras import claims, results
+from cifar_keras.errors import UserError
+
+BY_NUMBER = {claim.sentence.split()[0]: claim for claim in claims.CLAIMS}
+
+
+@pytest.fixture
+def curve(make_history):
+    """A history of 50 epochs: test loss given for its beginning, middle (21–40) and end."""
+
+    def make(start, middle, end, accuracy=0.5):
+        losses = [start] * 20 + [middle] * 20 + [end] * 10
+        return make_history([0.1] * 45 + [accuracy] * 5, losses)
+
+    return make
+
+
+@pytest.mark.parametrize(
+    ("number", "connected", "pooled", "dropped", "score"),
+    [
+        ("1", (2, 1, 1, 0.6), (2, 1, 1, 0.7), (2, 1, 1, 0.9), 10),
+        ("1", (2, 1, 1, 0.7), (2, 1, 1, 0.6), (2, 1, 1, 0.9), -10),
+        ("2a", (2, 3, 9), (1, 2, 9), (0, 0, 0), 1),
+        ("2a", (1, 2, 9), (2, 3, 9), (0, 0, 0), -1),
+        ("2b", (9, 9, 2), (0, 0, 5), (0, 0, 0), 3),
+        ("2b", (0, 0, 5), (9, 9, 2), (0, 0, 0), -3),
+        ("3", (2, 1, 3), (2, 1.5, 3), (0, 0, 0), 0.4),
+        ("3", (2, 1, 3), (2, 1.5, 1.5), (0, 0, 0), -0.1),
+        ("3", (2, 3, 4), (2, 1, 3), (0, 0, 0), -0.1),
+        ("4", (2, 1, 1), (3, 1, 1), (5, 1, 1), 2),
+        ("4", (2, 1, 1), (6, 1, 1), (5, 1, 1), -1),
+        ("5", (0, 4, 4), (0, 3, 3), (9, 1, 1), 2),
+        ("5", (0, 4, 4), (0, 1, 1), (9, 3, 3), -2),
+        ("6", (2, 1, 1, 0.6), (2, 1, 1, 0.7), (2, 1, 1, 0.8), 10),
+        ("6", (2, 1, 1, 0.9), (2, 1, 1, 0.7), (2, 1, 1, 0.8), -10),
+    ],
+)
+def test_a_claim_s_score_is_positive_when_it_is_true(
+    curve, number, connected, pooled, dropped, score
+):
+    histories = [curve(*values) for values in (connected, pooled, dropped)]
+    assert BY_NUMBER[number].score(*histories) == pytest.approx(score)
+
+
+def test_epochs_that_were_not_trained_give_no_score(make_history):
+    short = make_history([0.5] * 20, [1.0] * 20)
+    without = [n for n, claim in BY_NUMBER.items() if math.isnan(claim.score(short, short, short))]
+    assert without == ["2b", "5"]
+    verdict = claims.judge([math.nan, math.nan])
+    assert verdict.word == "cannot be told"
+
+
+def test_scores_are_paired_by_seed(curve):
+    low, high = curve(2, 1, 1, 0.4), curve(2, 1, 1, 0.6)
+    runs = {
+        "fully_connected": {0: low, 1: high, 3: low},
+        "average_pooling": {0: high, 1: high, 2: low},
+        "average_pooling_dropout": {0: low, 1: low, 2: low},
+        "twin": {1: low},
+    }
+    assert claims.scores(BY_NUMBER["1"], runs) == pytest.approx([20, 0])
+    others = ("fully_connected", "twin", "average_pooling_dropout")
+    assert claims.scores(BY_NUMBER["1"], runs, others) == pytest.approx([-20])
+    with pytest.raises(UserError, match="no seed has runs of all of fully_connected, absent"):
+        claims.scores(BY_NUMBER["1"], runs, ("fully_connected", "absent", "twin"))
+
+
+def test_the_verdict_is_on_the_interval():
+    # Three values: t is 4.3027 at two degrees of freedom (any table); s is 1.
+    verdict = claims.judge([5.0, 6.0, 7.0])
+    assert (verdict.mean, verdict.runs) == (6, 3)
+    assert verdict.low == pytest.approx(6 - 4.3027 / math.sqrt(3), abs=1e-3)
+    assert verdict.high == pytest.approx(6 + 4.3027 / math.sqrt(3), abs=1e-3)
+    assert verdict.word == "holds"
+    assert claims.judge([-5.0, -6.0, -7.0]).word == "does not hold"
+    assert claims.judge([0.0, 1.0, 2.0]).word == "cannot be told"
+
+
+def test_a_single_run_borrows_a_spread():
+    borrowed = claims.judge([6.0], spread_of=[0.0, 1.0, 2.0])
+    assert borrowed.high - borrowed.mean == pytest.approx(4.3027, abs=1e-3)
+    assert claims.judge([5.0, 6.0, 7.0], spread_of=[0.0, 100.0]) == claims.judge([5.0, 6.0, 7.0])
+    for spread in (None, [1.0]):
+        with pytest.raises(UserError, match="one difference has no spread"):
+            claims.judge([6.0], spread)
+
+
+def test_the_bootstrap_agrees_with_student_on_many_normal_values():
+    values = np.random.default_rng(1).normal(3, 2, 400)
+    verdict = claims.judge(values)
+    assert claims.bootstrap_interval(values) == pytest.approx((verdict.low, verdict.high), abs=0.02)
+
+
+def test_mcnemar_is_the_exact_one():
+    # 1 against 9 tosses: p = 2 · (1 + 10) / 1024.
+    one = np.array([True] * 1 + [False] * 9 + [True] * 50 + [False] * 5)
+    other = np.array([False] * 1 + [True] * 9 + [True] * 50 + [False] * 5)
+    assert claims.mcnemar(one, other) == (1, 9, pytest.approx(22 / 1024))
+    assert claims.mcnemar(other, one) == (9, 1, pytest.approx(22 / 1024))
+    assert claims.mcnemar(one, one) == (0, 0, 1.0)
+
+
+def test_the_final_value_is_the_mean_of_the_last_tenth(make_history):
+    history = make_history([0.0] * 22 + [0.3, 0.4, 0.8], [1.0] * 25)
+    assert claims.final(history, "test_accuracy") == pytest.approx(0.5)
+    reference = results.read_reference()["average_pooling_dropout"]
+    assert claims.final(reference, "test_accuracy") == pytest.approx(0.8222, abs=5e-5)
+
+
+def test_the_table_says_what_each_verdict_rests_on():
+    known = claims.Verdict(1.5, 0.5, 2.5, 3)
+    nan = math.nan
+    shown = [known, claims.Verdict(nan, nan, nan, 3), claims.Verdict(0.25, nan, nan, 1)]
+    verdicts = shown + [known] * (len(claims.CLAIMS) - 3)
+    lines = claims.table({"here": verdicts}).splitlines()
+    assert len(lines) == 2 + len(claims.CLAIMS)
+    assert [line.split("|")[3].strip() for line in lines[2:5]] == [
+        "holds: +1.50 (+0.50 … +2.50)",
+        "cannot be told: too few epochs",
+        "cannot be told: +0.25 (no spread known)",
+    ]
