@@ -260,6 +260,40 @@ def comparison(runs, reference=None):
     return figure
 
 
+def with_and_without_classifier(runs):
+    """Test loss of both pooling nets, with the 10-way classifier left, without it right.
+
+    Args:
+        runs: `{variant: {seed: history}}` with both pooling variants and their twins whose name
+            ends in `_no_classifier`; lines are means over the seeds, bands lowest to highest.
+    """
+    figure = _figure(10, 3.9)
+    axes = figure.subplots(1, 2, sharey=True)
+    pooling = results.VARIANTS[1:]
+    for axis, suffix, classes in zip(axes, ("", "_no_classifier"), (10, 256), strict=True):
+        _draw(axis, {variant: runs[variant + suffix] for variant in pooling}, "test_loss")
+        axis.axhline(np.log(classes), color=FAINT, linewidth=1)
+        _axis(axis, "test loss")
+        axis.text(1, np.log(classes), f"guessing among {classes}", color=INK, va="bottom")
+    axes[0].set_ylim(0, 1.1 * np.log(256))
+    axes[0].set_title("a classifier of 10 classes", loc="left", fontsize=10, color=INK)
+    axes[1].set_title("the 256 channel means as logits", loc="left", fontsize=10, color=INK)
+    axes[0].legend(frameon=False, loc="upper right")
+    first = [
+        np.mean([history[0]["test_loss"] for history in runs[pooling[1] + suffix].values()])
+        for suffix in ("", "_no_classifier")
+    ]
+    figure.suptitle(
+        f"With dropout the first epoch ends at {first[0]:.1f} nats with a classifier, "
+        f"at {first[1]:.1f} without"
+    )
+    figure.set_label(
+        "Test cross-entropy over the epochs of average pooling, without and with dropout: left"
+        " with a classifier of 10 classes, right without, where dropout starts far above the rest."
+    )
+    return figure
+
+
 def _draw(axis, runs, column):
     """One line for each variant, the mean over its seeds, and a band from lowest to highest."""
     for variant, by_seed in runs.items():

@@ -37,6 +37,9 @@ def figures(runs, make_history):
         "dropout_maps": plots.dropout_maps(maps, 2 * maps, 0.5),
         "learning_curves": plots.learning_curves(make_history(*RISING), "average_pooling"),
         "comparison": plots.comparison(runs, results.read_reference()),
+        "with_and_without_classifier": plots.with_and_without_classifier(
+            runs | {f"{variant}_no_classifier": by_seed for variant, by_seed in runs.items()}
+        ),
         "run_among_recorded": plots.run_among_recorded(
             make_history(*FALLING), runs["average_pooling"], 7
         ),
@@ -78,6 +81,10 @@ def test_titles_follow_the_numbers(make_history, runs):
     )
     swapped = {"fully_connected": {0: falling}, "average_pooling": {0: rising}}
     assert "fully connected is most accurate" in title(plots.comparison(swapped))
+    twins = {f"{variant}_no_classifier": {0: rising} for variant in runs}
+    assert "ends at 2.2 nats with a classifier, at 2.0 without" in title(
+        plots.with_and_without_classifier(runs | twins)
+    )
     outside = plots.run_among_recorded(make_history([0.1], [2.0]), {0: falling, 1: rising}, 5)
     assert "seed 5 lies outside the 2 recorded" in title(outside)
     inside = plots.run_among_recorded(make_history([0.25], [2.0]), {0: falling, 1: rising}, 5)
