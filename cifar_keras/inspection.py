@@ -1,0 +1,298 @@
+"""What a trained net does: how sure it is, where it looks, what disturbs it, your own picture."""
+
+import keras
+import numpy as np
+from keras import layers, ops
+from PIL import Image, ImageOps, UnidentifiedImageError
+from scipy import ndimage, optimize, special
+
+from cifar_keras.errors import UserError
+
+PERTURBATIONS = ("shift", "noise", "blur", "brightness")
+TEMPERATURES = (1e-3, 1e3)
+
+
+def cross_entropy(logits, labels):
+    """The loss of each image, -log softmax(logits)[label], in nats.
+
+    Args:
+        logits: finite floats (n, classes). labels: integers (n,) in 0..classes - 1.
+
+    Returns:
+        float (n,), at least 0.
+
+    Raises:
+        UserError: no images, other shapes, or a logit that is not a finite number.
+    """
+    logits, labels = _check(logits, labels)
+    return -special.log_softmax(logits, axis=1)[np.arange(len(labels)), labels]
+
+
+def reliability(logits, labels, bins=10):
+    """Confidence against accuracy, bin by bin (Guo et al. 2017, arXiv 1706.04599).
+
+    The confidence of an image is the largest softmax probability; the bins divide [0, 1] evenly.
+
+    Args:
+        logits, labels: as in `cross_entropy`. bins: how many.
+
+    Returns:
+        (images, confidence, accuracy), each float (bins,): how many images fall into each bin,
+        their mean confidence and their accuracy in [0, 1], NaN where there are none.
+
+    Raises:
+        UserError: as `cross_entropy` does.
+    """
+    logits, labels = _check(logits, labels)
+    confidence = special.softmax(logits, axis=1).max(axis=1)
+    right = logits.argmax(axis=1) == labels
+    number = np.minimum((confidence * bins).astype(int), bins - 1)
+    images, sure, correct = (
+        np.bincount(number, weights, bins) for weights in (np.ones(len(labels)), confidence, right)
+    )
+    with np.errstate(invalid="ignore"):  # 0 / 0 is the NaN of an empty bin
+        return images, sure / images, correct / images
+
+
+def calibration_error(logits, labels, bins=10):
+    """The expected calibration error in [0, 1] (Guo et al. 2017, arXiv 1706.04599, equation 3).
+
+    The mean of |confidence - accuracy| over the bins of `reliability`, weighted by their images.
+
+    Args, Raises: as `reliability`.
+    """
+    images, confidence, accuracy = reliability(logits, labels, bins)
+    return float(np.nansum(images * np.abs(confidence - accuracy)) / images.sum())
+
+
+def temperature(logits, labels):
+    """The T > 0 for which logits / T have the lowest mean cross-entropy (Guo et al. 2017).
+
+    Args:
+        logits, labels: as in `cross_entropy`, of images that the net was not trained on, and
+            other ones than those that are reported.
+
+    Returns:
+        T, dimensionless; above 1 the net is overconfident, below 1 underconfident.
+
+    Raises:
+        UserError: as `cross_entropy` does, or there is no lowest loss between the extremes in
+            `TEMPERATURES`.
+    """
+    logits, labels = _check(logits, labels)
+    low, high = np.log(TEMPERATURES)
+    # Convex in 1 / T, hence with one minimum in log T as well.
+    found = optimize.minimize_scalar(
+        lambda log: cross_entropy(logits / np.exp(log), labels).mean(),
+        bounds=(low, high),
+        method="bounded",
+        options={"xatol": 1e-6},
+    )
+    if not low + 0.01 < found.x < high - 0.01:
+        raise UserError(
+            "no temperature fits: the loss falls as far as it is changed; give images of which "
+            "the net has some right and some wrong"
+        )
+    return float(np.exp(found.x))
+
+
+def activations(model, images, names):
+    """What layers put out for images.
+
+    Args:
+        model: a Keras model, built. images: float32 (n, height, width, channels), normalised.
+        names: names of layers.
+
+    Returns:
+        `{name: float32 (n, ...)}`.
+
+    Raises:
+        UserError: no images, or the model has no layer of that name.
+    """
+    if len(images) == 0:
+        raise UserError("there are no images; give at least one")
+    outputs = {name: _layer(model, name).output for name in names}
+    return keras.Model(model.inputs, outputs).predict(images, batch_size=500, verbose=0)
+
+
+def class_activation_maps(model, images):
+    """Where each class's logit comes from: class activation maps (Zhou et al. 2016, 1512.04150).
+
+    Exact: the mean of a map over its positions, plus the bias of its class, is the logit.
+
+    Args:
+        model: a net that ends in global average pooling and one linear dense layer.
+        images: as in `activations`.
+
+    Returns:
+        float32 (n, height, width, classes), with the height and width of the last feature map.
+
+    Raises:
+        UserError: no images, or a net that ends in other layers.
+    """
+    average, classifier = model.layers[-2:]
+    if not (
+        isinstance(average, layers.GlobalAveragePooling2D)
+        and isinstance(classifier, layers.Dense)
+        and classifier.activation is keras.activations.linear
+    ):
+        raise UserError(
+            f"{model.name} does not end in average pooling and a classifier, which class "
+            "activation maps need; use grad_cam"
+        )
+    before = model.layers[-3].name
+    return activations(model, images, [before])[before] @ ops.convert_to_numpy(classifier.kernel)
+
+
+def grad_cam(model, images, classes, name):
+    """Where in a layer the logit of a class comes from, to first order (arXiv 1610.02391).
+
+    Grad-CAM, R. Selvaraju et al. 2017: the layer's channels, weighted by the mean over positions
+    of the logit's derivative with respect to them, added up, negative sums set to 0.
+
+    Args:
+        model: a chain of layers, logits out. images: as in `activations`.
+        classes: integers (n,), the class that is asked about for each image.
+        name: name of a convolution or pooling layer.
+
+    Returns:
+        float32 (n, height, width), at least 0, with the height and width of the layer's output.
+
+    Raises:
+        UserError: no images, no such layer, or one whose output is no feature map.
+    """
+    layer = _layer(model, name)
+    if len(layer.output.shape) != 4:
+        raise UserError(f"layer {name} puts out no feature map; name a convolution or a pool")
+    behind = model.layers[model.layers.index(layer) + 1 :]
+    chosen = ops.one_hot(np.asarray(classes), model.output_shape[-1])
+
+    def logit_sum(features):
+        for following in behind:
+            features = following(features, training=False)
+        return ops.sum(features * chosen)  # one image's logit does not depend on another image
+
+    features = ops.convert_to_tensor(activations(model, images, [name])[name])
+    weights = ops.mean(_gradient(logit_sum, features), axis=(1, 2), keepdims=True)
+    return ops.convert_to_numpy(ops.relu(ops.sum(weights * features, axis=-1)))
+
+
+def _gradient(function, values):
+    """The derivative of a scalar function of one tensor; Keras has no function for it."""
+    backend = keras.backend.backend()
+    if backend == "jax":
+        import jax  # differentiates functions
+
+        return jax.grad(function)(values)
+    if backend == "torch":
+        import torch  # differentiates what was computed from a tensor that asks for it
+
+        values = values.detach().requires_grad_()
+        return torch.autograd.grad(function(values), values)[0]
+    import tensorflow  # differentiates what a tape has watched
+
+    with tensorflow.GradientTape() as tape:
+        tape.watch(values)
+        result = function(values)
+    return tape.gradient(result, values)
+
+
+def perturb(images, kind, strength):
+    """Images, disturbed; the disturbances of Hendrycks & Dietterich (2019, arXiv 1903.12261).
+
+    Args:
+        images: uint8 (n, height, width, channels).
+        kind: "shift", right and down by `strength` whole pixels, the edge repeated; "noise",
+            Gaussian with that standard deviation, the same at every call; "blur", Gaussian with
+            that standard deviation in pixels; "brightness", that much added.
+        strength: in pixels for "shift" and "blur", otherwise in steps of the 256 grey values; 0
+            changes nothing.
+
+    Returns:
+        uint8 of the same shape; values beyond 0..255 are cut off.
+
+    Raises:
+        UserError: another kind, or another dtype.
+    """
+    if images.dtype != np.uint8:
+        raise UserError(f"perturb takes uint8 pixels in 0..255, got {images.dtype}")
+    pixels = images.astype(np.float32)
+    if kind == "shift":
+        height, width = images.shape[1:3]
+        padding = ((0, 0), (strength, 0), (strength, 0), (0, 0))
+        pixels = np.pad(pixels, padding, mode="edge")[:, :height, :width]
+    elif kind == "noise":
+        pixels += strength * np.random.default_rng(0).standard_normal(pixels.shape, np.float32)
+    elif kind == "blur":
+        pixels = ndimage.gaussian_filter(pixels, (0, strength, strength, 0))
+    elif kind == "brightness":
+        pixels += strength
+    else:
+        raise UserError(f"there is no perturbation {kind!r}; choose one of {PERTURBATIONS}")
+    return np.rint(pixels).clip(0, 255).astype(np.uint8)
+
+
+def load_picture(source):
+    """A picture of your own as the nets take it: upright, its central square, 32×32, in colour.
+
+    Any format, size and mode that Pillow reads; turned as its EXIF data say, transparency on
+    white, of an animation the first frame.
+
+    Args:
+        source: path of the file, or an open binary file.
+
+    Returns:
+        uint8 (1, 32, 32, 3).
+
+    Raises:
+        UserError: there is no such file, or it is no picture, damaged, or too large.
+    """
+    try:
+        with Image.open(source) as picture:
+            upright = _to_eight_bits(ImageOps.exif_transpose(picture)).convert("RGBA")
+    except UserError:
+        raise
+    except FileNotFoundError as error:
+        raise UserError(f"there is no file {source}; check the name and the folder") from error
+    except UnidentifiedImageError as error:
+        raise UserError(
+            f"{source} is no picture that Pillow can read; save it as PNG or JPEG"
+        ) from error
+    except Image.DecompressionBombError as error:
+        raise UserError(f"{source} has too many pixels; make it smaller") from error
+    except Exception as error:  # damaged bytes make the decoders raise nearly anything
+        raise UserError(
+            f"{source} cannot be read ({type(error).__name__}); save the picture again"
+        ) from error
+    on_white = Image.alpha_composite(Image.new("RGBA", upright.size, "white"), upright)
+    return np.asarray(ImageOps.fit(on_white.convert("RGB"), (32, 32)))[np.newaxis]
+
+
+def _to_eight_bits(picture):
+    """Pillow cuts 16-bit greys off at 255 where it should divide them."""
+    if picture.mode == "F":
+        raise UserError("the picture holds floating-point numbers; save it as PNG or JPEG")
+    if picture.mode.startswith("I"):
+        return Image.fromarray((np.asarray(picture).clip(0, 65535) // 257).astype(np.uint8))
+    return picture
+
+
+def _layer(model, name):
+    names = [layer.name for layer in model.layers]
+    if name not in names:
+        raise UserError(f"{model.name} has no layer {name!r}; choose one of: {', '.join(names)}")
+    return model.get_layer(name)
+
+
+def _check(logits, labels):
+    logits, labels = np.asarray(logits, np.float64), np.asarray(labels)
+    if logits.ndim != 2 or labels.shape != logits.shape[:1] or not labels.size:
+        raise UserError(
+            f"logits have the shape {logits.shape}, labels {labels.shape}: give (n, classes) and "
+            "(n,), of at least one image"
+        )
+    if labels.dtype.kind not in "iu" or labels.min() < 0 or labels.max() >= logits.shape[1]:
+        raise UserError(f"labels must be integers in 0..{logits.shape[1] - 1}; correct them")
+    if not np.isfinite(logits).all():
+        raise UserError("a logit is not a finite number; the net is broken, train it again")
+    return logits, labels
