@@ -111,8 +111,12 @@ def activations(model, images, names):
     """
     if len(images) == 0:
         raise UserError("there are no images; give at least one")
-    outputs = {name: _layer(model, name).output for name in names}
-    return keras.Model(model.inputs, outputs).predict(images, batch_size=500, verbose=0)
+    inside = keras.Model(model.inputs, [_layer(model, name).output for name in names])
+    batches = [
+        [ops.convert_to_numpy(output) for output in inside(images[i : i + 500], training=False)]
+        for i in range(0, len(images), 500)  # called, not predicted with: that would compile
+    ]
+    return {name: np.concatenate(parts) for name, *parts in zip(names, *batches, strict=True)}
 
 
 def class_activation_maps(model, images):
@@ -247,22 +251,23 @@ def load_picture(source):
     Raises:
         UserError: there is no such file, or it is no picture, damaged, or too large.
     """
+    name = "the file" if hasattr(source, "read") else source
     try:
         with Image.open(source) as picture:
             upright = _to_eight_bits(ImageOps.exif_transpose(picture)).convert("RGBA")
     except UserError:
         raise
     except FileNotFoundError as error:
-        raise UserError(f"there is no file {source}; check the name and the folder") from error
+        raise UserError(f"there is no file {name}; check the name and the folder") from error
     except UnidentifiedImageError as error:
         raise UserError(
-            f"{source} is no picture that Pillow can read; save it as PNG or JPEG"
+            f"{name} is no picture that Pillow can read; save it as PNG or JPEG"
         ) from error
     except Image.DecompressionBombError as error:
-        raise UserError(f"{source} has too many pixels; make it smaller") from error
+        raise UserError(f"{name} has too many pixels; make it smaller") from error
     except Exception as error:  # damaged bytes make the decoders raise nearly anything
         raise UserError(
-            f"{source} cannot be read ({type(error).__name__}); save the picture again"
+            f"{name} cannot be read ({type(error).__name__}); save the picture again"
         ) from error
     on_white = Image.alpha_composite(Image.new("RGBA", upright.size, "white"), upright)
     return np.asarray(ImageOps.fit(on_white.convert("RGB"), (32, 32)))[np.newaxis]

@@ -1,0 +1,303 @@
+"""The figures of a look inside a trained net; the rules are those of `plots`."""
+
+import numpy as np
+from matplotlib.ticker import PercentFormatter
+
+from cifar_keras import inspection
+from cifar_keras.plots import FAINT, INK, STYLES, _figure
+
+UNITS = {
+    "shift": "pixels",
+    "noise": "grey values",
+    "blur": "pixels",
+    "brightness": "grey values",
+}
+
+
+def confusion(matrix, class_names):
+    """The share of each true class that a net gives to each class.
+
+    Args:
+        matrix: counts (classes, classes), a row for each true class.
+        class_names: names of the classes in order.
+    """
+    shares = matrix / matrix.sum(axis=1, keepdims=True)
+    figure = _figure(7, 5.8)
+    axis = figure.subplots()
+    picture = axis.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+    for (row, column), share in np.ndenumerate(shares):
+        color = "white" if share > 0.55 else INK if share >= 0.1 else FAINT
+        axis.text(column, row, f"{100 * share:.0f}", ha="center", va="center", color=color)
+    ticks = range(len(class_names))
+    axis.set_xticks(ticks, class_names, rotation=40, ha="right")
+    axis.set_yticks(ticks, class_names)
+    axis.set(xlabel="predicted class", ylabel="true class")
+    axis.spines[:].set_visible(False)
+    bar = figure.colorbar(picture, format=PercentFormatter(1), shrink=0.8)
+    bar.set_label("share of the true class's images")
+    errors = np.where(np.eye(len(shares), dtype=bool), -1, shares)
+    true, predicted = (class_names[i] for i in np.unravel_index(errors.argmax(), shares.shape))
+    figure.suptitle(
+        f"The commonest mistake: {errors.max():.0%} of “{true}” are called “{predicted}”"
+    )
+    figure.set_label(
+        f"A {len(class_names)} by {len(class_names)} table in shades of blue, percent of each true "
+        "class given to each class, darkest on the diagonal."
+    )
+    return figure
+
+
+def gallery(images, captions, columns, title, description):
+    """Small pictures with a caption above each, row by row.
+
+    Args:
+        images: (n, height, width, 3), uint8 or floats in [0, 1].
+        captions: n strings, of at most two short lines.
+        columns: pictures in a row.
+        title: the figure's finding. description: the figure in words.
+    """
+    rows = -(-len(images) // columns)
+    lines = 1 + max(caption.count("\n") for caption in captions)
+    figure = _figure(1.3 * columns, (1.25 + 0.17 * lines) * rows + 0.4)
+    figure.get_layout_engine().set(h_pad=0.08)
+    axes = figure.subplots(rows, columns, squeeze=False).ravel()
+    for axis, image, caption in zip(axes, images, captions, strict=False):
+        axis.imshow(image)
+        axis.set_title(caption, fontsize=8, color=INK)
+    for axis in axes:
+        axis.set_axis_off()
+    figure.suptitle(title)
+    figure.set_label(description)
+    return figure
+
+
+def reliability(logits, labels):
+    """Confidence against accuracy: the reliability diagrams of several nets, side by side.
+
+    Args:
+        logits: `{caption: {variant: floats (n, classes)}}`, a panel for each caption.
+        labels: integers (n,).
+    """
+    figure = _figure(4.6 * len(logits), 4.4)
+    axes = figure.subplots(1, len(logits), sharey=True)
+    slanted = {"rotation": 45, "ha": "center", "va": "center", "color": FAINT, "fontsize": 9}
+    for axis, (caption, by_variant) in zip(axes, logits.items(), strict=True):
+        axis.plot([0, 1], [0, 1], color=FAINT, linewidth=1)
+        for variant, values in by_variant.items():
+            images, confidence, accuracy = inspection.reliability(values, labels)
+            enough = images >= 10
+            error, style = inspection.calibration_error(values, labels), STYLES[variant]
+            axis.plot(
+                confidence[enough],
+                accuracy[enough],
+                style.line,
+                marker="o",
+                markersize=4,
+                color=style.color,
+                label=f"{100 * error:.0f} points",
+            )
+        axis.set(title=caption, xlabel="confidence (mean of a bin)", xlim=(0, 1), ylim=(0, 1))
+        axis.title.set(fontsize=10, color=INK)
+        axis.xaxis.set_major_formatter(PercentFormatter(1))
+        axis.yaxis.set_major_formatter(PercentFormatter(1))
+        axis.spines[["top", "right"]].set_visible(False)
+        axis.set_aspect("equal")
+        axis.text(0.14, 0.19, "underconfident", **slanted)
+        axis.text(0.19, 0.14, "overconfident", **slanted)
+        axis.legend(frameon=False, fontsize=8, loc="lower right", title="calibration error")
+    axes[0].set_ylabel("accuracy (share of the bin's images)")
+    lines = axes[0].get_legend_handles_labels()[0]
+    names = [STYLES[variant].label for variant in by_variant]
+    figure.legend(lines, names, loc="outside lower center", ncols=3, frameon=False)
+    figure.suptitle("One number for each net brings its confidence to its accuracy")
+    figure.set_label(
+        f"Reliability diagrams, {' and '.join(logits)}: accuracy over confidence for "
+        f"{', '.join(STYLES[v].label for v in by_variant)}. On the left the nets without dropout "
+        "lie far below the diagonal; on the right all lie close to it."
+    )
+    return figure
+
+
+def loss_parts(parts, lowest):
+    """The test loss, split into what right and wrong images contribute, before and after scaling.
+
+    Args:
+        parts: `{variant: ((right, wrong), (right, wrong))}`, contributions to the mean
+            cross-entropy in nats, as trained and with the temperature.
+        lowest: `{variant: the lowest test loss of the training, in nats}`.
+    """
+    figure = _figure(8, 0.95 * len(parts) + 1.3)
+    axis = figure.subplots()
+    for row, (variant, both) in enumerate(parts.items()):
+        style = STYLES[variant]
+        for offset, (right, wrong), name in zip(
+            (-0.2, 0.2), both, ("as trained", "with temperature"), strict=True
+        ):
+            bar = {"height": 0.36, "color": style.color}
+            axis.barh(row + offset, right, **bar)
+            axis.barh(row + offset, wrong, left=right, alpha=0.45, hatch="//", **bar)
+            text = f" {right + wrong:.2f} {name}"
+            axis.text(max(right + wrong, lowest[variant]), row + offset, text, va="center")
+        label = "lowest of the training" if row == 0 else None
+        ends = (row - 0.45, row + 0.45)
+        axis.plot([lowest[variant]] * 2, ends, color=INK, linewidth=2, label=label)
+    axis.set_yticks(range(len(parts)), [STYLES[variant].label for variant in parts])
+    axis.invert_yaxis()
+    axis.set(
+        xlabel="test loss (cross-entropy, nats); solid: from right images, hatched: from wrong"
+    )
+    axis.set_xlim(0, 1.35 * max(sum(before) for before, _ in parts.values()))
+    axis.spines[["top", "right"]].set_visible(False)
+    axis.legend(frameon=False, loc="lower right")
+    figure.suptitle("What overfitting added to the test loss, one number takes away")
+    figure.set_label(
+        f"Pairs of bars of test loss for {', '.join(STYLES[v].label for v in parts)}, as trained "
+        "and with the temperature, and a mark at the lowest loss of the training. The two nets "
+        "without dropout have long bars, nearly all from wrong images, that shrink to the mark."
+    )
+    return figure
+
+
+def feature_maps(image, maps):
+    """The most active channels of several layers for one image.
+
+    Args:
+        image: uint8 (height, width, 3).
+        maps: `{caption: float (height, width, channels)}`, a row for each.
+    """
+    columns = 8
+    figure = _figure(1.15 * columns + 2.4, 1.15 * len(maps) + 0.5)
+    grid = figure.add_gridspec(len(maps), columns + 2)
+    picture = figure.add_subplot(grid[:, :2])
+    picture.imshow(image)
+    picture.set_axis_off()
+    picture.set_title("the image", fontsize=9, color=INK)
+    for row, (caption, values) in enumerate(maps.items()):
+        chosen = np.argsort(values.mean(axis=(0, 1)))[::-1][:columns]
+        for column, channel in enumerate(chosen):
+            axis = figure.add_subplot(grid[row, column + 2])
+            axis.imshow(values[..., channel], cmap="viridis", vmin=0)
+            axis.set(xticks=[], yticks=[])
+            if column == 0:
+                axis.set_ylabel(caption, rotation=0, ha="right", va="center", fontsize=9)
+    figure.suptitle("Stage by stage: outlines first, then parts, at last a few coarse cells")
+    figure.set_label(
+        f"One photograph, and beside it {len(maps)} rows of {columns} feature maps: the first rows "
+        "show the outlines of the photograph, the last ones a few bright cells."
+    )
+    return figure
+
+
+def heat_maps(images, columns):
+    """Images, and beside each where a net's logits come from.
+
+    Args:
+        images: uint8 (n, height, width, 3), a row for each.
+        columns: `[(caption, [n maps]), ...]`, a column for each; each map is float
+            (height, width), brighter where it is larger, on a scale of its own.
+    """
+    figure = _figure(1.75 * (len(columns) + 1), 1.62 * len(images) + 0.6)
+    axes = figure.subplots(len(images), len(columns) + 1, squeeze=False)
+    height, width = images.shape[1:3]
+    for row, image in zip(axes, images, strict=True):
+        for axis in row:
+            axis.imshow(image)
+            axis.set_axis_off()
+    for column, (caption, maps) in enumerate(columns, start=1):
+        axes[0][column].set_title(caption, fontsize=9, color=INK)
+        for row, values in zip(axes, maps, strict=True):
+            edges = (-0.5, width - 0.5, height - 0.5, -0.5)
+            row[column].imshow(values, cmap="inferno", alpha=0.6, extent=edges)
+    axes[0][0].set_title("the image", fontsize=9, color=INK)
+    figure.suptitle("Average pooling alone says exactly where a logit comes from")
+    figure.set_label(
+        f"{len(images)} photographs, a row for each, beside each the same photograph under heat "
+        f"maps: {', '.join(caption for caption, _ in columns)}.".replace("\n", " ")
+    )
+    return figure
+
+
+def projection(points, labels, class_names, share):
+    """Images as points in the plane, coloured by class, with a name at each class's mean.
+
+    Args:
+        points: float (n, 2), principal components. labels: integers (n,).
+        class_names: names of the classes in order.
+        share: of the variance that the two components hold, in [0, 1].
+    """
+    figure = _figure(7.4, 5.2)
+    axis = figure.subplots()
+    vehicles = [name in ("airplane", "automobile", "ship", "truck") for name in class_names]
+    for kind, color, marker in ((True, "#0072B2", "s"), (False, "#D55E00", "o")):
+        chosen = np.asarray(vehicles)[labels] == kind
+        label = "vehicles" if kind else "animals"
+        axis.scatter(*points[chosen].T, s=12, color=color, marker=marker, alpha=0.35, label=label)
+    means = np.array([points[labels == i].mean(axis=0) for i in range(len(class_names))])
+    middle = np.median(means[:, 0])
+    for side, x, align in (
+        (means[:, 0] < middle, -0.01, "right"),
+        (means[:, 0] >= middle, 1.01, "left"),
+    ):
+        on_side = sorted(np.flatnonzero(side), key=lambda i: means[i, 1])
+        for i, y in zip(on_side, np.linspace(0.2, 0.8, len(on_side)), strict=True):
+            line = {"arrowstyle": "-", "color": INK, "linewidth": 0.7}
+            axis.annotate(
+                class_names[i],
+                means[i],
+                (x, y),
+                textcoords="axes fraction",
+                ha=align,
+                va="center",
+                arrowprops=line,
+                annotation_clip=False,
+            )
+            axis.plot(*means[i], "o", color=INK, markersize=4)
+    axis.set(xlabel="first principal component; lines lead to the means of the classes", yticks=[])
+    axis.set_ylabel("second principal component", labelpad=70)
+    axis.spines[["top", "right"]].set_visible(False)
+    axis.legend(frameon=False, loc="upper center", ncols=2)
+    figure.suptitle(
+        f"Two directions hold {share:.0%} of the variance, and part vehicles from animals"
+    )
+    figure.set_label(
+        "A cloud of points in two colours, images of vehicles and of animals, which lie on "
+        "different sides and overlap in the middle; lines lead from the class names to the classes' means."
+    )
+    return figure
+
+
+def robustness(accuracy, classes=10):
+    """Accuracy over the strength of a perturbation, a panel for each kind.
+
+    Args:
+        accuracy: `{kind: {variant: {strength: accuracy in [0, 1]}}}`, strength 0 included.
+        classes: how many there are, for the line of guessing.
+    """
+    figure = _figure(2.9 * len(accuracy), 3.6)
+    axes = figure.subplots(1, len(accuracy), sharey=True)
+    for axis, (kind, by_variant) in zip(axes, accuracy.items(), strict=True):
+        for variant, values in by_variant.items():
+            style = STYLES[variant]
+            line = {"color": style.color, "linestyle": style.line, "linewidth": 2}
+            axis.plot(values.keys(), values.values(), marker="o", label=style.label, **line)
+        axis.axhline(1 / classes, color=FAINT, linewidth=1)
+        axis.set(title=kind, xlabel=f"strength ({UNITS[kind]})", ylim=(0, None))
+        axis.set_xticks(list(values))
+        axis.spines[["top", "right"]].set_visible(False)
+        axis.grid(axis="y", color="#dddddd", linewidth=0.6)
+    axes[0].set_ylabel("accuracy (share of images)")
+    axes[0].yaxis.set_major_formatter(PercentFormatter(1))
+    axes[0].text(0, 1 / classes, "guessing", color=INK, va="bottom", fontsize=9)
+    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
+    left = {
+        kind: np.mean([list(values.values())[-1] for values in by_variant.values()])
+        for kind, by_variant in accuracy.items()
+    }
+    figure.suptitle(
+        f"At full strength {min(left, key=left.get)} costs most, {max(left, key=left.get)} least"
+    )
+    figure.set_label(
+        f"{len(accuracy)} panels ({', '.join(accuracy)}), accuracy over strength for "
+        f"{', '.join(STYLES[v].label for v in by_variant)}: all lines fall from left to right."
+    )
+    return figure
