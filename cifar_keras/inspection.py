@@ -111,12 +111,14 @@ def activations(model, images, names):
     """
     if len(images) == 0:
         raise UserError("there are no images; give at least one")
-    inside = keras.Model(model.inputs, [_layer(model, name).output for name in names])
-    batches = [
-        [ops.convert_to_numpy(output) for output in inside(images[i : i + 500], training=False)]
-        for i in range(0, len(images), 500)  # called, not predicted with: that would compile
+    inside = keras.Model(model.inputs[0], {name: _layer(model, name).output for name in names})
+    batches = [  # called, not predicted with, which would compile a model that is used once
+        inside(images[start : start + 500], training=False) for start in range(0, len(images), 500)
     ]
-    return {name: np.concatenate(parts) for name, *parts in zip(names, *batches, strict=True)}
+    return {
+        name: np.concatenate([ops.convert_to_numpy(batch[name]) for batch in batches])
+        for name in names
+    }
 
 
 def class_activation_maps(model, images):

@@ -225,22 +225,19 @@ def projection(points, labels, class_names, share):
         class_names: names of the classes in order.
         share: of the variance that the two components hold, in [0, 1].
     """
-    figure = _figure(7.4, 5.2)
+    figure = _figure(8, 4.6)
     axis = figure.subplots()
-    vehicles = [name in ("airplane", "automobile", "ship", "truck") for name in class_names]
-    for kind, color, marker in ((True, "#0072B2", "s"), (False, "#D55E00", "o")):
-        chosen = np.asarray(vehicles)[labels] == kind
-        label = "vehicles" if kind else "animals"
-        axis.scatter(*points[chosen].T, s=12, color=color, marker=marker, alpha=0.35, label=label)
+    vehicle = np.isin(class_names, ("airplane", "automobile", "ship", "truck"))
     means = np.array([points[labels == i].mean(axis=0) for i in range(len(class_names))])
-    middle = np.median(means[:, 0])
-    for side, x, align in (
-        (means[:, 0] < middle, -0.01, "right"),
-        (means[:, 0] >= middle, 1.01, "left"),
-    ):
-        on_side = sorted(np.flatnonzero(side), key=lambda i: means[i, 1])
-        for i, y in zip(on_side, np.linspace(0.2, 0.8, len(on_side)), strict=True):
-            line = {"arrowstyle": "-", "color": INK, "linewidth": 0.7}
+    turned = means[vehicle, 0].mean() < means[~vehicle, 0].mean()
+    kinds = (("animals", ~vehicle, "#D55E00", "o"), ("vehicles", vehicle, "#0072B2", "s"))
+    for kind, of_kind, color, marker in kinds:
+        shown = points[of_kind[labels]].T
+        axis.scatter(*shown, s=12, color=color, marker=marker, alpha=0.35, label=kind)
+        x, align = (-0.02, "right") if (kind == "animals") != turned else (1.02, "left")
+        by_height = sorted(np.flatnonzero(of_kind), key=lambda i: means[i, 1])
+        for i, y in zip(by_height, np.linspace(0.15, 0.85, len(by_height)), strict=True):
+            axis.plot(*means[i], "o", color=INK, markersize=4)
             axis.annotate(
                 class_names[i],
                 means[i],
@@ -248,10 +245,8 @@ def projection(points, labels, class_names, share):
                 textcoords="axes fraction",
                 ha=align,
                 va="center",
-                arrowprops=line,
-                annotation_clip=False,
+                arrowprops={"arrowstyle": "-", "color": INK, "linewidth": 0.7},
             )
-            axis.plot(*means[i], "o", color=INK, markersize=4)
     axis.set(xlabel="first principal component; lines lead to the means of the classes", yticks=[])
     axis.set_ylabel("second principal component", labelpad=70)
     axis.spines[["top", "right"]].set_visible(False)
@@ -261,7 +256,8 @@ def projection(points, labels, class_names, share):
     )
     figure.set_label(
         "A cloud of points in two colours, images of vehicles and of animals, which lie on "
-        "different sides and overlap in the middle; lines lead from the class names to the classes' means."
+        "different sides and overlap in the middle; lines lead from the names of the classes to "
+        "their means."
     )
     return figure
 
