@@ -73,26 +73,27 @@ def temperature(logits, labels):
             other ones than those that are reported.
 
     Returns:
-        T, dimensionless; above 1 the net is overconfident, below 1 underconfident.
+        T, dimensionless, within `TEMPERATURES`; above 1 the net is overconfident, below 1
+        underconfident.
 
     Raises:
-        UserError: as `cross_entropy` does, or there is no lowest loss between the extremes in
-            `TEMPERATURES`.
+        UserError: as `cross_entropy` does, or there is no lowest loss.
     """
     logits, labels = _check(logits, labels)
-    low, high = np.log(TEMPERATURES)
-    # Convex in 1 / T, hence with one minimum in log T as well.
+    true = logits[np.arange(len(labels)), labels]
+    # The loss is convex in 1 / T. It falls at 1 / T = 0 if the true logits are above the mean, and
+    # rises at last if any of them is not the largest: then there is one minimum, else none.
+    if (true - logits.mean(axis=1)).sum() <= 0 or (true == logits.max(axis=1)).all():
+        raise UserError(
+            "no temperature fits these images: the net has all of them right, or knows nothing; "
+            "give more of them"
+        )
     found = optimize.minimize_scalar(
         lambda log: cross_entropy(logits / np.exp(log), labels).mean(),
-        bounds=(low, high),
+        bounds=np.log(TEMPERATURES),
         method="bounded",
         options={"xatol": 1e-6},
     )
-    if not low + 0.01 < found.x < high - 0.01:
-        raise UserError(
-            "no temperature fits: the loss falls as far as it is changed; give images of which "
-            "the net has some right and some wrong"
-        )
     return float(np.exp(found.x))
 
 

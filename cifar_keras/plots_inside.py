@@ -80,7 +80,6 @@ def reliability(logits, labels):
     """
     figure = _figure(4.6 * len(logits), 4.4)
     axes = figure.subplots(1, len(logits), sharey=True)
-    slanted = {"rotation": 45, "ha": "center", "va": "center", "color": FAINT, "fontsize": 9}
     for axis, (caption, by_variant) in zip(axes, logits.items(), strict=True):
         axis.plot([0, 1], [0, 1], color=FAINT, linewidth=1)
         for variant, values in by_variant.items():
@@ -102,9 +101,11 @@ def reliability(logits, labels):
         axis.yaxis.set_major_formatter(PercentFormatter(1))
         axis.spines[["top", "right"]].set_visible(False)
         axis.set_aspect("equal")
-        axis.text(0.14, 0.19, "underconfident", **slanted)
-        axis.text(0.19, 0.14, "overconfident", **slanted)
-        axis.legend(frameon=False, fontsize=8, loc="lower right", title="calibration error")
+        axis.legend(
+            frameon=False, fontsize=8, loc="upper left", title="calibration error", title_fontsize=8
+        )
+    axes[0].text(0.04, 0.52, "above the line:\nunderconfident", color=INK, fontsize=9)
+    axes[0].text(0.97, 0.04, "below the line:\noverconfident", color=INK, fontsize=9, ha="right")
     axes[0].set_ylabel("accuracy (share of the bin's images)")
     lines = axes[0].get_legend_handles_labels()[0]
     names = [STYLES[variant].label for variant in by_variant]
@@ -248,7 +249,7 @@ def projection(points, labels, class_names, share):
                 arrowprops={"arrowstyle": "-", "color": INK, "linewidth": 0.7},
             )
     axis.set(xlabel="first principal component; lines lead to the means of the classes", yticks=[])
-    axis.set_ylabel("second principal component", labelpad=70)
+    axis.set_ylabel("second principal component", labelpad=50)
     axis.spines[["top", "right"]].set_visible(False)
     axis.legend(frameon=False, loc="upper center", ncols=2)
     figure.suptitle(

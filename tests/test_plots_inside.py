@@ -1,0 +1,122 @@
+"""Whether the figures of notebook 07 say their finding, in the picture and in words."""
+
+import numpy as np
+import pytest
+from matplotlib.figure import Figure
+
+from cifar_keras import data, plots_inside, results
+
+NOISE = np.random.default_rng(0)
+LABELS = np.arange(200) % 10
+
+
+def net(sharpness, right):
+    """Logits that are `sharpness` for one class, the true one in a share `right` of the images."""
+    chosen = np.where(NOISE.random(200) < right, LABELS, (LABELS + 1) % 10)
+    return sharpness * np.eye(10)[chosen]
+
+
+@pytest.fixture
+def figures():
+    pictures = NOISE.random((5, 32, 32, 3))
+    before = {variant: net(20, 0.5) for variant in results.VARIANTS}
+    after = {variant: net(2, 0.5) for variant in results.VARIANTS}
+    parts = {variant: ((0.1, 2.9), (0.3, 0.9)) for variant in results.VARIANTS}
+    curves = {variant: {0: 0.6, 2: 0.5, 4: 0.3} for variant in results.VARIANTS}
+    weaker = {variant: {0: 0.6, 1: 0.4, 2: 0.1} for variant in results.VARIANTS}
+    maps = NOISE.random((5, 2, 2))
+    described = "Five pictures of noise in two rows, with a caption of one word above each."
+    points = np.stack([np.where(LABELS < 2, 5.0, 0.0), LABELS], axis=1) + NOISE.random((200, 2))
+    return {
+        "confusion": plots_inside.confusion(np.eye(10) * 80 + 2, data.CLASS_NAMES),
+        "gallery": plots_inside.gallery(pictures, ["a\nb"] * 5, 3, "Noise, five times", described),
+        "reliability": plots_inside.reliability({"as trained": before, "cooled": after}, LABELS),
+        "loss_parts": plots_inside.loss_parts(parts, dict.fromkeys(parts, 1.2)),
+        "feature_maps": plots_inside.feature_maps(pictures[0], {"one": NOISE.random((4, 4, 9))}),
+        "heat_maps": plots_inside.heat_maps(pictures, [("map", maps), ("other\nmap", maps)]),
+        "projection": plots_inside.projection(points, LABELS, data.CLASS_NAMES, 0.5),
+        "robustness": plots_inside.robustness({"shift": curves, "blur": weaker}),
+    }
+
+
+def texts(axis):
+    return [text.get_text() for text in axis.texts]
+
+
+def test_every_figure_has_a_title_and_a_description(figures):
+    public = {
+        name
+        for name, value in vars(plots_inside).items()
+        if callable(value) and value.__module__ == plots_inside.__name__ and name[0].islower()
+    }
+    assert figures.keys() == public
+    for name, figure in figures.items():
+        assert isinstance(figure, Figure)
+        assert len(figure.get_suptitle()) > 15, name
+        assert len(figure.get_label()) > 60 and "\n" not in figure.get_label(), name
+
+
+@pytest.mark.parametrize("name", ["confusion", "reliability", "loss_parts", "projection"])
+def test_axes_are_labelled(figures, name):
+    axis = figures[name].axes[0]
+    assert axis.get_xlabel() and (axis.get_ylabel() or axis.get_yticklabels())
+
+
+def test_confusion_names_the_commonest_mistake():
+    matrix = np.eye(10, dtype=int) * 60
+    matrix[3, 5], matrix[5, 3] = 40, 20
+    figure = plots_inside.confusion(matrix, data.CLASS_NAMES)
+    assert "40% of “cat” are called “dog”" in figure.get_suptitle()
+    assert "40" in texts(figure.axes[0]) and "60" in texts(figure.axes[0])
+
+
+def test_a_gallery_shows_every_picture_with_its_caption(figures):
+    axes = figures["gallery"].axes
+    assert [len(axis.images) for axis in axes] == [1, 1, 1, 1, 1, 0]
+    assert axes[4].get_title() == "a\nb"
+
+
+def test_reliability_draws_confidence_against_accuracy_and_tells_the_error(figures):
+    before, _ = figures["reliability"].axes
+    line = before.lines[1]  # behind the diagonal
+    [confidence], [accuracy] = line.get_data()
+    assert np.isclose(confidence, 1) and 0.35 < accuracy < 0.65
+    error = round(100 * (1 - accuracy))
+    assert before.get_legend().get_texts()[0].get_text() == f"{error} points"
+
+
+def test_loss_parts_add_up(figures):
+    axis = figures["loss_parts"].axes[0]
+    ends = [bar.get_x() + bar.get_width() for bar in axis.patches]
+    assert np.allclose(ends, [0.1, 3.0, 0.3, 1.2] * 3)
+    assert texts(axis)[:2] == [" 3.00 as trained", " 1.20 with temperature"]
+    assert np.allclose(axis.lines[0].get_xdata(), 1.2)
+
+
+def test_feature_maps_are_the_most_active_ones():
+    maps = np.ones((2, 2, 10)) * np.arange(10)
+    figure = plots_inside.feature_maps(np.zeros((32, 32, 3), "uint8"), {"one": maps})
+    shown = [axis.images[0].get_array().max() for axis in figure.axes[1:]]
+    assert shown == [9, 8, 7, 6, 5, 4, 3, 2]
+
+
+def test_heat_maps_cover_their_image(figures):
+    axis = figures["heat_maps"].axes[1]
+    image, heat = axis.images
+    assert tuple(image.get_extent()) == tuple(heat.get_extent()) == (-0.5, 31.5, 31.5, -0.5)
+
+
+@pytest.mark.parametrize("turned", [1, -1])
+def test_projection_names_classes_on_the_side_where_they_lie(turned):
+    animal = np.isin(LABELS, [2, 3, 4, 5, 6, 7])
+    points = np.stack([turned * np.where(animal, -1.0, 1.0), np.zeros(200)], axis=1)
+    axis = plots_inside.projection(points, LABELS, data.CLASS_NAMES, 0.5).axes[0]
+    places = {text.get_text(): text.xyann[0] > 0.5 for text in axis.texts}
+    assert places == {name: animal[i] != (turned == 1) for i, name in enumerate(data.CLASS_NAMES)}
+
+
+def test_robustness_names_the_costliest(figures):
+    title = figures["robustness"].get_suptitle()
+    assert title == "At full strength blur costs most, shift least"
+    labels = [axis.get_xlabel() for axis in figures["robustness"].axes]
+    assert labels == ["strength (pixels)"] * 2
