@@ -43,21 +43,21 @@ class TestCalibration:
         assert np.allclose(inspection.cross_entropy(logits, LABELS), -np.log([0.7, 0.25]))
 
     def test_reliability_counts_bin_by_bin(self):
-        # Confidences 0.6 (right), 0.6 (wrong) and 0.9 (right) in bins of a quarter.
-        logits = np.log([[0.6, 0.4], [0.6, 0.4], [0.1, 0.9]])
+        # Confidences 0.7 (right), 0.7 (wrong) and 0.9 (right) in bins of a quarter.
+        logits = np.log([[0.7, 0.3], [0.7, 0.3], [0.1, 0.9]])
         images, confidence, accuracy = inspection.reliability(logits, np.array([0, 1, 1]), bins=4)
         assert images.tolist() == [0, 0, 2, 1]
-        assert np.allclose(confidence[2:], [0.6, 0.9]) and np.isnan(confidence[:2]).all()
+        assert np.allclose(confidence[2:], [0.7, 0.9]) and np.isnan(confidence[:2]).all()
         assert np.allclose(accuracy[2:], [0.5, 1])
 
     def test_full_confidence_falls_into_the_last_bin(self):
         images, _, _ = inspection.reliability(np.array([[1000.0, 0.0]]), np.array([0]))
-        assert images[-1] == 1
+        assert len(images) == 10 and images[-1] == 1
 
     def test_calibration_error_is_the_weighted_distance(self):
-        logits = np.log([[0.6, 0.4], [0.6, 0.4], [0.1, 0.9]])
+        logits = np.log([[0.7, 0.3], [0.7, 0.3], [0.1, 0.9]])
         error = inspection.calibration_error(logits, np.array([0, 1, 1]), bins=4)
-        assert np.isclose(error, (2 * 0.1 + 1 * 0.1) / 3)
+        assert np.isclose(error, (2 * 0.2 + 1 * 0.1) / 3)
 
     def test_a_calibrated_net_has_no_error_and_temperature_1(self):
         logits, labels = calibrated()
@@ -71,7 +71,7 @@ class TestCalibration:
         assert inspection.calibration_error(known * logits, labels) > 0.05
 
     def test_a_temperature_that_does_not_exist_is_refused(self):
-        for logits in (np.eye(2), -np.eye(2), np.zeros((2, 2))):
+        for logits in (np.eye(2), -np.eye(2), np.array([[1, 0], [1, 0]])):
             with pytest.raises(UserError, match="all of them right, or knows nothing"):
                 inspection.temperature(logits, LABELS)
 
@@ -99,6 +99,11 @@ class TestMaps:
         first = pooled.get_layer("convolution_1")(images)
         assert np.allclose(found["convolution_1"], first, atol=1e-5)
         assert np.allclose(found["logits"], pooled.predict(images, verbose=0), atol=1e-4)
+
+    def test_activations_are_those_at_test_time(self, images):
+        model = models.build_average_pooling_dropout()
+        found = inspection.activations(model, images, ["convolution_4", "dropout_4"])
+        assert np.array_equal(found["convolution_4"], found["dropout_4"])
 
     def test_activations_take_any_number_of_images(self, pooled, images):
         found = inspection.activations(pooled, images[np.zeros(501, int)], ["average"])["average"]
@@ -142,6 +147,16 @@ class TestMaps:
             inspection.class_activation_maps(models.build_fully_connected(), images)
         with pytest.raises(UserError, match="use grad_cam"):
             inspection.class_activation_maps(models.build_average_pooling(classifier=False), images)
+        pooled_then_relu = keras.Sequential(
+            [
+                keras.Input((32, 32, 3)),
+                layers.Conv2D(2, 3),
+                layers.GlobalAveragePooling2D(),
+                layers.Dense(10, activation="relu"),
+            ]
+        )
+        with pytest.raises(UserError, match="use grad_cam"):
+            inspection.class_activation_maps(pooled_then_relu, images)
         with pytest.raises(UserError, match="no layer 'pool_5'; choose one of: .*pool_4"):
             inspection.activations(pooled, images, ["pool_5"])
         with pytest.raises(UserError, match="no feature map"):
