@@ -285,7 +285,9 @@ def robustness(accuracy, classes=10):
     axes[0].set_ylabel("accuracy (share of images)")
     axes[0].yaxis.set_major_formatter(PercentFormatter(1))
     axes[0].text(0, 1 / classes, "guessing", color=INK, va="bottom", fontsize=9)
-    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
+    figure.legend(
+        *axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=3, frameon=False
+    )
     left = {
         kind: np.mean([list(values.values())[-1] for values in by_variant.values()])
         for kind, by_variant in accuracy.items()
