@@ -96,7 +96,7 @@ class TestCalibration:
 class TestMaps:
     def test_activations_are_what_the_layers_compute(self, pooled, images):
         found = inspection.activations(pooled, images, ["convolution_1", "logits"])
-        first = pooled.get_layer("convolution_1")(images)
+        first = keras.ops.convert_to_numpy(pooled.get_layer("convolution_1")(images))
         assert np.allclose(found["convolution_1"], first, atol=1e-5)
         assert np.allclose(found["logits"], pooled.predict(images, verbose=0), atol=1e-4)
 
