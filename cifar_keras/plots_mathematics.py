@@ -1,0 +1,383 @@
+"""The figures of notebook 06, what the mathematics predicts and the networks do; as in `plots`."""
+
+import numpy as np
+from matplotlib.patches import Rectangle
+from matplotlib.ticker import NullFormatter, PercentFormatter
+
+from cifar_keras import results
+from cifar_keras.plots import FAINT, INK, STYLES, _figure
+
+# Three or four things that are no variants of the network (Okabe & Ito's palette).
+COLORS, LINES = ("#D55E00", "#56B4E9", "#0072B2", "#CC79A7"), ("-", "--", "-.", ":")
+
+
+def influence_of_pixels(valid, same, trained):
+    """How much each pixel counts, as shares of the most that any does; three maps.
+
+    Args:
+        valid, same: paths from each pixel through seven 3×3 windows, without padding and with
+            it. trained: mean size of a trained network's gradient at each pixel. All (32, 32).
+    """
+    figure = _figure(9.4, 3.4)
+    maps = {
+        "seven layers, no padding": valid,
+        "seven layers, padded": same,
+        "the trained network, padded": trained,
+    }
+    axes = figure.subplots(1, 3, sharey=True)
+    for axis, (title, values) in zip(axes, maps.items(), strict=True):
+        shown = axis.imshow(values / values.max(), vmin=0, vmax=1, cmap="cividis")
+        corner = values[[0, 0, -1, -1], [0, -1, 0, -1]].mean() / values[14:18, 14:18].mean()
+        axis.set_title(title, fontsize=10, color=INK)
+        axis.set_xlabel(f"pixel\ncorner/centre: {corner:.1%}")
+    axes[0].set_ylabel("pixel")
+    figure.colorbar(shown, ax=axes, label="share of the maximum", format=PercentFormatter(1))
+    figure.suptitle("Without padding the corners hardly count; padding gives some of it back")
+    figure.set_label(
+        "Three maps of 32 by 32 pixels. Through seven layers without padding the influence of a "
+        "pixel falls to next to nothing at the edge; with padding it stays larger there; in the "
+        "trained network it is noisy, highest in the middle and weaker at the rim."
+    )
+    return figure
+
+
+def receptive_fields(fields, start, side, effective):
+    """What one unit looks at, within the square that it can see.
+
+    Args:
+        fields: `{when: mean squared gradient per pixel (32, 32)}`.
+        start: first row and column of the square that the unit can see; side: its side.
+        effective: `{when: side of the centred square that holds 95% of the squared gradient}`.
+    """
+    figure = _figure(8.6, 4.2)
+    axes = figure.subplots(1, len(fields), sharey=True)
+    for axis, (when, values) in zip(axes, fields.items(), strict=True):
+        shown = axis.imshow(np.sqrt(values / values.max()), cmap="cividis", vmin=0, vmax=1)
+        for width, color, line in ((side, "#ffffff", "--"), (effective[when], "#D55E00", "-")):
+            corner = start + (side - width) / 2 - 0.5
+            axis.add_patch(
+                Rectangle((corner, corner), width, width, fill=False, ec=color, ls=line, lw=2)
+            )
+        axis.set_title(f"{when}: 95% within {effective[when]} pixels", fontsize=10, color=INK)
+        axis.set_xlabel("pixel")
+    axes[0].set_ylabel("pixel")
+    figure.colorbar(shown, ax=axes, label="gradient, share of the maximum", shrink=0.85)
+    figure.suptitle(f"A unit that can see {side} pixels (dashed) looks at fewer")
+    figure.set_label(
+        f"{len(fields)} maps of 32 by 32 pixels, {' and '.join(fields)}: the gradient of one unit "
+        "of the 5th convolution is a bright spot that fades out long before the dashed square "
+        "of all that the unit can see; a smaller square holds 95% of it."
+    )
+    return figure
+
+
+def pools(accuracy, images):
+    """Test accuracy of networks that differ in their pools, with 95% intervals.
+
+    Args:
+        accuracy: `{pool: test accuracy in [0, 1]}`. images: how many it was measured on.
+    """
+    figure = _figure(7.5, 2.8)
+    axis = figure.subplots()
+    for row, (_name, value) in enumerate(accuracy.items()):
+        reach = 1.96 * results.standard_error(value, images)
+        axis.errorbar(value, row, xerr=reach, fmt="o", color=COLORS[2], capsize=4, linewidth=1.6)
+    axis.set_yticks(range(len(accuracy)), list(accuracy))
+    axis.set(xlabel="test accuracy (share of images), 95% interval of the test set")
+    axis.set_ylim(len(accuracy) - 0.5, -0.5)
+    axis.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+    _open(axis, "x")
+    best = max(accuracy, key=accuracy.get)
+    figure.suptitle(f"After three epochs “{best}” is highest, by less than it may be sure of")
+    low, high = min(accuracy.values()), max(accuracy.values())
+    if high - low > 1.96 * np.sqrt(2) * results.standard_error(high, images):
+        figure.suptitle(f"After three epochs “{best}” is highest; overlapping bars decide nothing")
+    figure.set_label(
+        f"Test accuracy of {len(accuracy)} networks, a dot and a 95% interval each: "
+        f"{', '.join(accuracy)}. Neighbouring intervals overlap."
+    )
+    return figure
+
+
+def costs_by_layer(costs):
+    """Where the parameters are and where the work is, layer by layer, as shares.
+
+    Args:
+        costs: `{layer: (parameters, multiply-adds)}`, as `measure.costs` returns.
+    """
+    figure = _figure(8.4, 3.8)
+    axis = figure.subplots()
+    values = np.array(list(costs.values()), float)
+    shares = values / values.sum(axis=0)
+    place = np.arange(len(costs))
+    for shift, column, color, label in (
+        (-0.2, 0, COLORS[2], f"{values[:, 0].sum():,.0f} parameters"),
+        (0.2, 1, "#E69F00", f"{values[:, 1].sum() / 1e6:.1f} million multiply-adds"),
+    ):
+        axis.bar(place + shift, shares[:, column], 0.38, color=color, label=label)
+    names = [name.replace("convolution_", "conv ") for name in costs]
+    axis.set_xticks(place, names)
+    axis.set(xlabel="layer, in order", ylabel="share of the network")
+    axis.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+    axis.legend(frameon=False, loc="upper left")
+    _open(axis, "y")
+    most = [list(costs)[i].replace("_", " ") for i in shares.argmax(axis=0)]
+    figure.suptitle(f"Most parameters: {most[0]} layer; most work: {most[1]}")
+    figure.set_label(
+        "Two bars for each layer, its share of the parameters and of the multiply-adds: "
+        + ", ".join(
+            f"{name} {parameters:.0%} and {work:.0%}"
+            for name, (parameters, work) in zip(names, shares, strict=True)
+        )
+        + "."
+    )
+    return figure
+
+
+def signal_over_depth(signal, formula):
+    """Activations forwards and gradients backwards, over the convolutions, on log axes.
+
+    Args:
+        signal: `{initialisation: {layer: (activations, gradients)}}`, root mean squares.
+        formula: `{initialisation: {layer: predicted root mean square of the activations}}`.
+    """
+    figure = _figure(9, 3.9)
+    forwards, backwards = figure.subplots(1, 2)
+    for (name, by_layer), color, line in zip(signal.items(), COLORS, LINES, strict=False):
+        depth = np.arange(1, len(by_layer) + 1)
+        activations, gradients = np.array(list(by_layer.values())).T
+        forwards.plot(depth, activations, line, color=color, linewidth=2, label=name)
+        forwards.plot(depth, list(formula[name].values()), "o", color=color, mfc="white")
+        backwards.plot(depth, gradients, line, color=color, linewidth=2)
+    forwards.plot([], [], "o", color=FAINT, mfc="white", label="predicted")
+    forwards.legend(frameon=False, loc="lower left")
+    for axis, text in ((forwards, "activations"), (backwards, "gradient of the loss")):
+        axis.set(xlabel="convolution", ylabel=f"root mean square, {text}", yscale="log")
+        _open(axis, "y")
+    last = {name: list(by_layer.values())[-1][0] for name, by_layer in signal.items()}
+    weakest = min(last, key=last.get)
+    figure.suptitle(
+        f"{weakest}'s initialisation starts {max(last.values()) / last[weakest]:.0f} times "
+        "weaker behind the last convolution"
+    )
+    figure.set_label(
+        f"Two panels over the seven convolutions for {', '.join(signal)}: the size of the "
+        "activations, on which the predicted circles lie, and of the gradients. PyTorch's line "
+        "falls with depth far below the others."
+    )
+    return figure
+
+
+def descent_by_scale(steps, losses):
+    """Loss of the first layer alone over the steps of gradient descent, by pixel scale.
+
+    Args:
+        steps: (n,). losses: `{normalisation: losses (n,), as shares of the first}`.
+    """
+    figure = _figure(7.5, 3.8)
+    axis = figure.subplots()
+    for (method, values), color, line in zip(losses.items(), COLORS, LINES, strict=True):
+        axis.plot(steps, values, line, color=color, linewidth=2.2, label=f"“{method}”")
+    axis.axhline(0.01, color=FAINT, linewidth=1)
+    axis.text(1.1, 0.011, "1%", color=INK, va="bottom", fontsize=9)
+    axis.set(xscale="log", yscale="log", ylim=(1e-3, 1.3))
+    axis.set(xlabel="steps of gradient descent", ylabel="squared loss, share of the start")
+    axis.legend(frameon=False, loc="lower left", bbox_to_anchor=(0.06, 0.0))
+    _open(axis, "y")
+    first = {m: steps[np.argmax(values < 0.01)] for m, values in losses.items()}
+    slow, quick = max(first, key=first.get), min(first, key=first.get)
+    figure.suptitle(
+        f"“{slow}” takes {first[slow] / first[quick]:,.0f} times the steps of “{quick}”"
+    )
+    figure.set_label(
+        "Squared loss of the first layer over the steps of gradient descent, both axes "
+        f"logarithmic, for {', '.join(losses)}: the four curves fall one after the other, "
+        "bytes as they are last."
+    )
+    return figure
+
+
+def descent_at_the_bound(losses):
+    """Gradient descent with a learning rate below and one above 2/sharpness.
+
+    Args:
+        losses: `{which rate: losses in nats, step by step}`, the lower one first.
+    """
+    figure = _figure(6.5, 3.4)
+    axis = figure.subplots()
+    for (which, values), color, line in zip(
+        losses.items(), (COLORS[2], COLORS[0]), LINES, strict=False
+    ):
+        axis.plot(values, line, marker="o", color=color, linewidth=2, label=which)
+    axis.set(xlabel="step of gradient descent", ylabel="loss (cross-entropy, nats)")
+    axis.legend(frameon=False, loc="upper right")
+    _open(axis, "y")
+    figure.suptitle("Below the bound the loss falls; above it, it is thrown out of the valley")
+    figure.set_label(
+        f"Loss over the steps of gradient descent, {' and '.join(losses)}: the first falls "
+        "steadily, the second jumps above where it started."
+    )
+    return figure
+
+
+def range_test(rates, losses, bound):
+    """The learning rate range test: the loss while the rate rises from batch to batch.
+
+    Args:
+        rates: (n,). losses: (n,), in nats. bound: the rate up to which Adam is stable.
+    """
+    figure = _figure(7.5, 3.8)
+    axis = figure.subplots()
+    smooth = np.convolve(losses, np.ones(9) / 9, "valid")
+    axis.plot(rates, losses, ".", color=FAINT, label="one batch")
+    axis.plot(rates[4:-4], smooth, color=COLORS[2], linewidth=2.2, label="mean of 9 batches")
+    low, high = min(losses) - 0.4, smooth[0] + 1.2
+    for rate, text, line in ((1e-3, "the reference's", "-"), (bound, "Adam's bound", "--")):
+        axis.axvline(rate, color=COLORS[0], linewidth=1.6, linestyle=line, label=text)
+    axis.set(xscale="log", ylim=(low, high))
+    axis.set(xlabel="learning rate", ylabel="training loss (cross-entropy, nats)")
+    axis.legend(frameon=False, loc="upper left")
+    _open(axis, "y")
+    best = rates[4:-4][np.argmin(smooth)]
+    figure.suptitle(f"The loss falls up to a learning rate of {best:.0e}, then breaks away")
+    figure.set_label(
+        "Training loss over a learning rate that rises with each batch, on a logarithmic axis: "
+        "flat, then falling, then breaking away upwards; vertical lines at the reference's "
+        "rate and at Adam's bound."
+    )
+    return figure
+
+
+def batch_sizes(noise_scales):
+    """What a batch size costs, in steps and in images, for one or more noise scales.
+
+    Args:
+        noise_scales: `{when: noise scale in images}`.
+    """
+    figure = _figure(9, 3.8)
+    sizes = np.logspace(0, 11, 200, base=2)
+    axes = figure.subplots(1, len(noise_scales), sharey=True)
+    for axis, (when, noise) in zip(np.ravel(axes), noise_scales.items(), strict=True):
+        axis.plot(sizes, 1 + noise / sizes, color=COLORS[2], linewidth=2.2, label="steps")
+        axis.plot(sizes, 1 + sizes / noise, "--", color="#E69F00", linewidth=2.2, label="images")
+        axis.axvline(64, color=INK, linewidth=1, linestyle=":")
+        axis.text(70, 90, "64", color=INK, fontsize=10)
+        axis.axvline(noise, color=FAINT, linewidth=1)
+        axis.set(xscale="log", yscale="log", ylim=(1, 150), xlabel="batch size (images)")
+        axis.set_xticks([1, 4, 16, 64, 256, 1024], [1, 4, 16, 64, 256, 1024])
+        axis.xaxis.set_minor_formatter(NullFormatter())
+        axis.set_title(f"{when}: noise scale {noise:.0f} (grey)", fontsize=10, color=INK)
+        _open(axis, "y")
+    np.ravel(axes)[0].set_ylabel("times the fewest possible")
+    np.ravel(axes)[0].legend(frameon=False, loc="center right")
+    values = list(noise_scales.values())
+    where = "between" if min(values) < 64 < max(values) else "outside"
+    figure.suptitle(
+        f"64 lies {where} the noise scales: steps and images cross where noise = signal"
+    )
+    figure.set_label(
+        f"{len(noise_scales)} panels, {' and '.join(noise_scales)}, logarithmic: with the batch "
+        "size the steps needed fall and the images needed rise; the two cross at the noise "
+        "scale, which is larger at the end of a training; a dotted line marks 64."
+    )
+    return figure
+
+
+def weights_into_dead_channels(weights):
+    """How large the weights into dead channels are, against how they started.
+
+    Args:
+        weights: absolute values times the root of the fan-in, uniform in [0, 1] at the start.
+    """
+    figure = _figure(7.5, 3.6)
+    axis = figure.subplots()
+    bins = np.linspace(0, 1.2, 41)
+    axis.hist(weights, bins, density=True, color=COLORS[2], label="after the training")
+    axis.step([0, 1, 1], [1, 1, 0], color=COLORS[0], linewidth=2, label="at the start")
+    axis.set(xlabel="size of a weight times the root of the fan-in", ylabel="density of weights")
+    axis.legend(frameon=False)
+    _open(axis, "y")
+    wiped = np.mean(weights < 0.03)
+    figure.suptitle(f"A decay of 1e-6 wiped out {wiped:.0%} of the weights into dead channels")
+    figure.set_label(
+        "Histogram of the weights into dead channels: flat at the start, and after the training "
+        "a tall spike at zero beside a low rest."
+    )
+    return figure
+
+
+def dropout_sweep(losses):
+    """Training and test loss for several rates, and one place more.
+
+    Args:
+        losses: `{(place, rate): (training loss, test loss) in nats}`.
+    """
+    figure = _figure(7.5, 3.6)
+    axis = figure.subplots()
+    labels = [
+        f"rate {r:g}\nbehind {p}" if p != "classifier" else f"rate {r:g}\nbefore the {p}"
+        for p, r in losses
+    ]
+    seen, new = np.array(list(losses.values())).T
+    place = np.arange(len(labels))
+    for values, marker, color, text in (
+        (seen, "o", FAINT, "training"),
+        (new, "s", "#009E73", "test"),
+    ):
+        axis.plot(place, values, marker, color=color, markersize=8, label=text)
+    axis.vlines(place, seen, new, color=FAINT, linewidth=1.2, zorder=0)
+    axis.set_xticks(place, labels)
+    axis.set(xlim=(-0.5, len(labels) - 0.5), xlabel="dropout")
+    axis.set_ylabel("loss (cross-entropy, nats)")
+    axis.set_ylim(bottom=0)
+    axis.legend(frameon=False, loc="upper right")
+    _open(axis, "y")
+    gap = new - seen
+    figure.suptitle(
+        f"Dropout narrows the gap from {gap[0]:.1f} nats to {gap[1:].min():.1f}, by raising the training loss"
+    )
+    figure.set_label(
+        "Training and test loss as a pair of marks for each dropout rate and place "
+        f"({', '.join(label.replace(chr(10), ' ') for label in labels)}): the distance between the two "
+        "shrinks as the rate grows."
+    )
+    return figure
+
+
+def seeds_needed(seeds, reach):
+    """How small a difference a number of seeds can show.
+
+    Args:
+        seeds: numbers of seeds (n,). reach: half width of the 95% interval, shares of images.
+    """
+    figure = _figure(7, 3.6)
+    axis = figure.subplots()
+    style = STYLES["average_pooling_dropout"]
+    axis.plot(seeds, 100 * reach, color=style.color, linewidth=2.2)
+    axis.axhline(0.5, color=COLORS[0], linewidth=1.4, linestyle="--")
+    axis.text(seeds[-1], 0.52, "half a point", color=COLORS[0], ha="right", va="bottom")
+    axis.set(xscale="log", yscale="log")
+    axis.set(xlabel="seeds of each network", ylabel="95% interval, ± points of accuracy")
+    ticks = [n for n in (3, 5, 10, 20, 50, 100, 200) if seeds[0] <= n <= seeds[-1]]
+    axis.set_xticks(ticks, ticks)
+    axis.set_yticks([0.2, 0.5, 1, 2, 5, 10], [0.2, 0.5, 1, 2, 5, 10])
+    for direction in (axis.xaxis, axis.yaxis):
+        direction.set_minor_formatter(NullFormatter())
+    _open(axis, "y")
+    enough = seeds[np.argmax(reach < 0.005)] if (reach < 0.005).any() else None
+    figure.suptitle(
+        f"To see half a point takes {enough} seeds"
+        if enough
+        else f"Not even {seeds[-1]} seeds show half a point"
+    )
+    figure.set_label(
+        "Half width of the 95% interval of a mean difference over the number of seeds, both axes "
+        "logarithmic: it falls steeply at first, then like one over the root, to a dashed line at "
+        "half a point."
+    )
+    return figure
+
+
+def _open(axis, grid):
+    axis.spines[["top", "right"]].set_visible(False)
+    axis.grid(axis=grid, color="#dddddd", linewidth=0.6)
