@@ -18,12 +18,13 @@ def influence_of_pixels(valid, same, trained):
         valid, same: paths from each pixel through seven 3×3 windows, without padding and with
             it. trained: mean size of a trained network's gradient at each pixel. All (32, 32).
     """
-    figure = _figure(9.4, 3.4)
+    figure = _figure(9.4, 3.9)
     maps = {
         "seven layers, no padding": valid,
         "seven layers, padded": same,
         "the trained network, padded": trained,
     }
+    figure.set_layout_engine("compressed")
     axes = figure.subplots(1, 3, sharey=True)
     for axis, (title, values) in zip(axes, maps.items(), strict=True):
         shown = axis.imshow(values / values.max(), vmin=0, vmax=1, cmap="cividis")
@@ -49,7 +50,8 @@ def receptive_fields(fields, start, side, effective):
         start: first row and column of the square that the unit can see; side: its side.
         effective: `{when: side of the centred square that holds 95% of the squared gradient}`.
     """
-    figure = _figure(8.6, 4.2)
+    figure = _figure(8.6, 4.6)
+    figure.set_layout_engine("compressed")
     axes = figure.subplots(1, len(fields), sharey=True)
     for axis, (when, values) in zip(axes, fields.items(), strict=True):
         shown = axis.imshow(np.sqrt(values / values.max()), cmap="cividis", vmin=0, vmax=1)
@@ -94,7 +96,7 @@ def pools(accuracy, images):
         figure.suptitle(f"After three epochs “{best}” is highest; overlapping bars decide nothing")
     figure.set_label(
         f"Test accuracy of {len(accuracy)} networks, a dot and a 95% interval each: "
-        f"{', '.join(accuracy)}. Neighbouring intervals overlap."
+        f"{', '.join(accuracy)}."
     )
     return figure
 
@@ -238,11 +240,13 @@ def range_test(rates, losses, bound):
     axis.set(xlabel="learning rate", ylabel="training loss (cross-entropy, nats)")
     axis.legend(frameon=False, loc="upper left")
     _open(axis, "y")
-    best = rates[4:-4][np.argmin(smooth)]
-    figure.suptitle(f"The loss falls up to a learning rate of {best:.0e}, then breaks away")
+    breaks = rates[4:-4][np.argmax(smooth > smooth[0] + 0.1)]
+    figure.suptitle(
+        f"At {breaks / 1e-3:.0f} times the reference's learning rate the training breaks"
+    )
     figure.set_label(
         "Training loss over a learning rate that rises with each batch, on a logarithmic axis: "
-        "flat, then falling, then breaking away upwards; vertical lines at the reference's "
+        "falling a little, flat, then breaking away upwards; vertical lines at the reference's "
         "rate and at Adam's bound."
     )
     return figure
@@ -310,36 +314,34 @@ def dropout_sweep(losses):
     """Training and test loss for several rates, and one place more.
 
     Args:
-        losses: `{(place, rate): (training loss, test loss) in nats}`.
+        losses: `{(place, rate): (training loss, test loss) in nats}`; the places are
+            "convolutions" and "classifier", without dropout first.
     """
     figure = _figure(7.5, 3.6)
     axis = figure.subplots()
-    labels = [
-        f"rate {r:g}\nbehind {p}" if p != "classifier" else f"rate {r:g}\nbefore the {p}"
-        for p, r in losses
-    ]
-    seen, new = np.array(list(losses.values())).T
-    place = np.arange(len(labels))
-    for values, marker, color, text in (
-        (seen, "o", FAINT, "training"),
-        (new, "s", "#009E73", "test"),
-    ):
-        axis.plot(place, values, marker, color=color, markersize=8, label=text)
-    axis.vlines(place, seen, new, color=FAINT, linewidth=1.2, zorder=0)
-    axis.set_xticks(place, labels)
+    places = {"convolutions": "behind convolutions", "classifier": "before the classifier"}
+    labels = [f"rate {rate:g}\n{places[place]}" for place, rate in losses]
+    training, test = np.array(list(losses.values())).T
+    position = np.arange(len(labels))
+    axis.vlines(position, training, test, color=FAINT, linewidth=1.2, zorder=0)
+    axis.plot(position, training, "o", color=FAINT, markersize=8, label="training")
+    axis.plot(position, test, "s", color="#009E73", markersize=8, label="test")
+    axis.set_xticks(position, labels)
     axis.set(xlim=(-0.5, len(labels) - 0.5), xlabel="dropout")
     axis.set_ylabel("loss (cross-entropy, nats)")
     axis.set_ylim(bottom=0)
-    axis.legend(frameon=False, loc="upper right")
+    axis.legend(frameon=False, loc="lower right")
     _open(axis, "y")
-    gap = new - seen
+    gap = test - training
     figure.suptitle(
-        f"Dropout narrows the gap from {gap[0]:.1f} nats to {gap[1:].min():.1f}, by raising the training loss"
+        f"Dropout narrows the gap from {gap[0]:.1f} nats to {gap[1:].min():.1f}, "
+        "by raising the training loss"
     )
     figure.set_label(
-        "Training and test loss as a pair of marks for each dropout rate and place "
-        f"({', '.join(label.replace(chr(10), ' ') for label in labels)}): the distance between the two "
-        "shrinks as the rate grows."
+        "Training and test loss as a pair of marks for each rate and place of dropout: "
+        f"{', '.join(labels)}. The distance between the two shrinks as the rate grows.".replace(
+            "\n", " "
+        )
     )
     return figure
 
@@ -380,4 +382,5 @@ def seeds_needed(seeds, reach):
 
 def _open(axis, grid):
     axis.spines[["top", "right"]].set_visible(False)
+    axis.set_axisbelow(True)
     axis.grid(axis=grid, color="#dddddd", linewidth=0.6)
