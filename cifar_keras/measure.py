@@ -13,9 +13,10 @@ PLACELESS = (layers.Dense, layers.Flatten, layers.GlobalAveragePooling2D)
 
 
 def receptive_field(model, name):
-    """How many input pixels, along one side, one unit of a layer can see; by the recursion
-    r ← r + (k - 1) j, j ← j s over kernels k and strides s (Dumoulin & Visin 2016, arXiv
-    1603.07285; Araujo et al. 2019, doi 10.23915/distill.00021).
+    """The side, in pixels, of the square of the image that one unit of a layer can see.
+
+    By the recursion r ← r + (k - 1) j, j ← j s over the kernels k and strides s of the layers
+    (Araujo, Norris & Sim 2019, doi 10.23915/distill.00021).
 
     Args:
         model: a chain of convolutions, pools and layers without a spatial kernel.
@@ -162,7 +163,8 @@ def _torch(function, points):
     import torch
 
     points = [p if p.requires_grad else p.detach().requires_grad_() for p in points]
-    return list(torch.autograd.grad(function(points), points, create_graph=True))
+    value = function(points)
+    return list(torch.autograd.grad(value, points, create_graph=True, materialize_grads=True))
 
 
 _GRADIENTS = {"tensorflow": _tensorflow, "jax": _jax, "torch": _torch}

@@ -329,7 +329,7 @@ def dropout_sweep(losses):
     axis.set_xticks(position, labels)
     axis.set(xlim=(-0.5, len(labels) - 0.5), xlabel="dropout")
     axis.set_ylabel("loss (cross-entropy, nats)")
-    axis.set_ylim(bottom=0)
+    axis.set_ylim(0, 1.1 * max(test.max(), training.max()))
     axis.legend(frameon=False, loc="lower right")
     _open(axis, "y")
     gap = test - training

@@ -84,10 +84,11 @@ def test_descriptions_hold_no_number_of_this_run(drawn):
 
 def test_titles_follow_the_numbers():
     seeds = np.arange(3, 201)
-    assert "takes 10 seeds" in title(figures.seeds_needed(seeds, np.where(seeds < 10, 1, 0.001)))
+    assert "takes 10 seeds" in title(figures.seeds_needed(seeds, np.where(seeds < 10, 0.01, 0.001)))
     assert "Not even 200 seeds" in title(figures.seeds_needed(seeds, np.ones(198)))
     assert "64 lies between" in title(figures.batch_sizes({"early": 10.0, "late": 200.0}))
-    assert "64 lies outside" in title(figures.batch_sizes({"early": 100.0, "late": 200.0}))
+    for scales in ({"early": 100.0, "late": 200.0}, {"early": 10.0, "late": 30.0}):
+        assert "64 lies outside" in title(figures.batch_sizes(scales))
     assert "PyTorch's initialisation starts 10 times weaker" in title(
         figures.signal_over_depth(SIGNAL, FORMULA)
     )
@@ -97,7 +98,7 @@ def test_titles_follow_the_numbers():
     )
     assert "from 2.0 nats to 0.5" in title(figures.dropout_sweep(SWEEP))
     assert "wiped out 75%" in title(
-        figures.weights_into_dead_channels(np.array([0.0, 0.01, 0.02, 1]))
+        figures.weights_into_dead_channels(np.array([0.0, 0.01, 0.02, 0.1]))
     )
     close, apart = {"maximum": 0.4, "mean": 0.39}, {"maximum": 0.2, "mean": 0.5}
     assert "“maximum” is highest, by less" in title(figures.pools(close, 1000))
