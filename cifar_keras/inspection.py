@@ -6,6 +6,7 @@ from keras import layers, ops
 from PIL import Image, ImageOps, UnidentifiedImageError
 from scipy import ndimage, optimize, special
 
+from cifar_keras import measure
 from cifar_keras.errors import UserError
 
 PERTURBATIONS = ("shift", "noise", "blur", "brightness")
@@ -174,34 +175,16 @@ def grad_cam(model, images, classes, name):
     behind = model.layers[model.layers.index(layer) + 1 :]
     chosen = ops.one_hot(np.asarray(classes), model.output_shape[-1])
 
-    def logit_sum(features):
+    def logit_sum(points):
+        (features,) = points
         for following in behind:
             features = following(features, training=False)
         return ops.sum(features * chosen)  # one image's logit does not depend on another image
 
     features = ops.convert_to_tensor(activations(model, images, [name])[name])
-    weights = ops.mean(_gradient(logit_sum, features), axis=(1, 2), keepdims=True)
+    (slope,) = measure.gradient(logit_sum, [features])
+    weights = ops.mean(slope, axis=(1, 2), keepdims=True)
     return ops.convert_to_numpy(ops.relu(ops.sum(weights * features, axis=-1)))
-
-
-def _gradient(function, values):
-    """The derivative of a scalar function of one tensor; Keras has no function for it."""
-    backend = keras.backend.backend()
-    if backend == "jax":
-        import jax  # differentiates functions
-
-        return jax.grad(function)(values)
-    if backend == "torch":
-        import torch  # differentiates what was computed from a tensor that asks for it
-
-        values = values.detach().requires_grad_()
-        return torch.autograd.grad(function(values), values)[0]
-    import tensorflow  # differentiates what a tape has watched
-
-    with tensorflow.GradientTape() as tape:
-        tape.watch(values)
-        result = function(values)
-    return tape.gradient(result, values)
 
 
 def perturb(images, kind, strength):
