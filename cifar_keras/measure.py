@@ -275,7 +275,7 @@ def flatten(tensors):
 
 
 def _dot(tensors, arrays):
-    return sum(keras.ops.sum(t * a) for t, a in zip(tensors, arrays, strict=True))
+    return sum(keras.ops.sum(t * _tensor(a)) for t, a in zip(tensors, arrays, strict=True))
 
 
 def _tensor(point):

@@ -87,7 +87,7 @@ class TestLargestEigenvalue:
     def quadratic(self, points):
         """½ xᵀ M x of the points laid end to end."""
         x = keras.ops.concatenate([keras.ops.reshape(p, (-1, 1)) for p in points])
-        return keras.ops.sum(x * (self.matrix @ x)) / 2
+        return keras.ops.sum(x * keras.ops.matmul(self.matrix, x)) / 2
 
     points = (np.ones((2, 3), "float32"), np.ones(15, "float32"))
 
