@@ -32,7 +32,7 @@ def tags(cell):
 
 def test_the_course_is_complete():
     assert [path.name[:2] for path in PATHS] == [f"{number:02}" for number in range(len(PATHS))]
-    assert len(PATHS) == 7
+    assert len(PATHS) == 8
 
 
 @pytest.mark.parametrize("path", PATHS, ids=lambda path: path.stem)
