@@ -2,6 +2,9 @@
 
 import pytest
 
+# environment first, as everywhere: the processes that tests start inherit its settings, and have to
+# compute the same digits.
+from cifar_keras import environment  # noqa: F401  isort: skip
 from cifar_keras import data
 
 
