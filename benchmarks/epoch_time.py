@@ -1,0 +1,206 @@
+"""Times one epoch of the reference net (average pooling with dropout) on the sample, batch 64.
+
+    python benchmarks/epoch_time.py
+
+needs `pip install -e '.[backends]'` and a machine with nothing else to do. Every contestant is a
+process of its own that waits for its turn; the turns are interleaved, so that a machine which
+slows down slows them all. Writes `epoch_time.json` and `epoch_time.png` beside this file.
+"""
+
+import json
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+HERE = Path(__file__).parent
+ROUNDS = 3
+BASELINE = "PyTorch, eager"
+# Name: (library, Keras backend, mixed precision or not, without this course's settings).
+CONTESTANTS = {
+    BASELINE: ("torch", None, False, False),
+    "this course (Keras on TensorFlow)": ("keras", "tensorflow", False, False),
+    "Keras on TensorFlow as it comes": ("keras", "tensorflow", False, True),
+    "Keras on PyTorch": ("keras", "torch", False, False),
+    "Keras on JAX": ("keras", "jax", False, False),
+    "PyTorch, bfloat16": ("torch", None, True, False),
+    "this course, bfloat16": ("keras", "tensorflow", True, False),
+}
+
+
+def keras_epoch(mixed, as_it_comes):
+    """A function that trains for one epoch with `model.fit`."""
+    if not as_it_comes:
+        from cifar_keras import environment  # noqa: F401  its settings are what is compared
+    import keras
+
+    from cifar_keras import data, models, training
+
+    if mixed:
+        keras.config.set_dtype_policy("mixed_bfloat16")
+    (images, labels), _ = data.load_sample()
+    model = training.compile_model(models.build("average_pooling_dropout"))
+    batches = training.ShuffledBatches(data.normalize(images, "symmetric"), labels, 64, seed=0)
+    return lambda: model.fit(batches, shuffle=False, verbose=0)
+
+
+def torch_epoch(mixed):
+    """The same net and recipe in plain PyTorch: a function that trains for one epoch."""
+    import torch
+    from torch import nn
+
+    from cifar_keras import data
+
+    (images, labels), _ = data.load_sample()
+    images = torch.from_numpy(data.normalize(images, "symmetric")).permute(0, 3, 1, 2).contiguous()
+    labels = torch.from_numpy(labels.ravel().astype("int64"))
+    stages, channels = [], 3
+    for stage in (
+        ((16,), (32,)),
+        ((64,), (128, "drop")),
+        ((128, "drop"),),
+        ((256,), (256, "drop")),
+    ):
+        for filters, *drop in stage:
+            stages += [nn.Conv2d(channels, filters, 3, padding=1), nn.ReLU()]
+            stages += [nn.Dropout(0.5)] if drop else []
+            channels = filters
+        stages.append(nn.MaxPool2d(2))
+    net = nn.Sequential(*stages, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(256, 10))
+    optimizer = torch.optim.Adam(net.parameters(), lr=1e-3, weight_decay=1e-6)
+    cross_entropy = nn.CrossEntropyLoss()
+
+    def epoch():
+        for chosen in torch.randperm(len(images)).split(64):
+            optimizer.zero_grad()
+            with torch.autocast("cpu", torch.bfloat16, enabled=mixed):
+                loss = cross_entropy(net(images[chosen]), labels[chosen])
+            loss.backward()
+            optimizer.step()
+
+    return epoch
+
+
+def work(name):
+    """A contestant: trains an epoch for every line on stdin, answers with what it took."""
+    import resource
+
+    library, _, mixed, as_it_comes = CONTESTANTS[name]
+    epoch = torch_epoch(mixed) if library == "torch" else keras_epoch(mixed, as_it_comes)
+    epoch()  # compiles, and warms the caches
+    for _ in sys.stdin:
+        started = time.monotonic()
+        epoch()
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
+        print(json.dumps([time.monotonic() - started, peak]), file=sys.stderr, flush=True)
+
+
+def start(name):
+    """The contestant's process, started; its answers come on its stderr."""
+    _, backend, *_ = CONTESTANTS[name]
+    variables = {k: v for k, v in os.environ.items() if k != "TF_ENABLE_ONEDNN_OPTS"}
+    return subprocess.Popen(
+        [sys.executable, __file__, name],
+        env=variables | ({"KERAS_BACKEND": backend} if backend else {}),
+        stdin=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        text=True,
+    )
+
+
+def ask(process):
+    """(seconds, peak memory in MB) of the contestant's next epoch."""
+    process.stdin.write("go\n")
+    process.stdin.flush()
+    said = []
+    for line in process.stderr:  # among it, what the libraries have to say
+        if line.startswith("["):
+            try:
+                return json.loads(line)
+            except ValueError:
+                pass
+        said.append(line)
+    raise SystemExit("".join(said[-20:]))
+
+
+def processor():
+    """The processor's name, and whether it has instructions for bfloat16."""
+    info = Path("/proc/cpuinfo")
+    lines = info.read_text().splitlines() if info.exists() else []
+    names = [line.split(":")[1].strip() for line in lines if line.startswith("model name")]
+    features = next((line for line in lines if line.startswith("flags")), "")
+    name = names[0] if names else platform.processor()
+    wide = "AVX-512" if "avx512f" in features else "AVX2"
+    return f"{name} ({os.cpu_count()} threads, {wide})", "bf16" in features
+
+
+def measure():
+    """The benchmark's result, as it is written to JSON."""
+    machine, has_bfloat16 = processor()
+    names = [name for name, (*_, mixed, _) in CONTESTANTS.items() if has_bfloat16 or not mixed]
+    seconds, peaks = {name: [] for name in names}, {}
+    processes = {}
+    for name in names:  # one at a time: each compiles alone, and then waits
+        processes[name] = start(name)
+        ask(processes[name])
+    for turn in range(ROUNDS):
+        for name in names[turn % len(names) :] + names[: turn % len(names)]:
+            taken, peaks[name] = ask(processes[name])
+            seconds[name].append(round(taken, 3))
+            print(f"round {turn + 1}  {name:36} {taken:6.2f} s", flush=True)
+    for process in processes.values():
+        process.stdin.close()
+        process.wait()
+    medians = {name: statistics.median(values) for name, values in seconds.items()}
+    return {
+        "what": "seconds of an epoch of 5,000 images, average_pooling_dropout, batch 64",
+        "processor": machine,
+        "contestants": {
+            name: {
+                "seconds": seconds[name],
+                "ratio": round(medians[name] / medians[BASELINE], 3),
+                "peak_memory_mb": round(peaks[name]),
+            }
+            for name in names
+        },
+    }
+
+
+def chart(result):
+    """One bar for each contestant: its median epoch over PyTorch's, its fastest and slowest."""
+    from matplotlib.figure import Figure
+
+    contestants = result["contestants"]
+    unit = statistics.median(contestants[BASELINE]["seconds"])
+    figure = Figure(figsize=(9, 0.55 * len(contestants) + 1.6), layout="constrained")
+    axis = figure.subplots()
+    for row, (name, each) in enumerate(contestants.items()):
+        ours = name.startswith("this course")
+        axis.barh(row, each["ratio"], color="#009E73" if ours else "#BBBBBB")
+        low, high = min(each["seconds"]) / unit, max(each["seconds"]) / unit
+        axis.plot([low, high], [row, row], color="#333333", linewidth=2)
+        memory = f"{each['peak_memory_mb'] / 1000:.1f} GB"
+        axis.text(max(high, each["ratio"]), row, f"  {each['ratio']:.2f}   {memory}", va="center")
+    axis.axvline(1, color="#333333", linewidth=0.8, linestyle=":")
+    axis.set_yticks(range(len(contestants)), contestants)
+    axis.invert_yaxis()
+    axis.margins(x=0.2)
+    axis.spines[["top", "right"]].set_visible(False)
+    axis.set_xlabel("time of an epoch over plain PyTorch's (median; line: fastest to slowest)")
+    ratio = contestants["this course (Keras on TensorFlow)"]["ratio"]
+    figure.suptitle(f"The course's training takes {ratio:.2f} times as long as plain PyTorch")
+    axis.set_title(result["processor"], fontsize=9, color="#333333")
+    return figure
+
+
+if __name__ == "__main__":
+    if len(sys.argv) > 1:
+        work(sys.argv[1])
+    else:
+        result = measure()
+        (HERE / "epoch_time.json").write_text(json.dumps(result, indent=1) + "\n")
+        chart(result).savefig(HERE / "epoch_time.png", dpi=120)

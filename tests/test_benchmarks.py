@@ -1,0 +1,33 @@
+"""Whether the benchmark's chart shows what was measured."""
+
+import epoch_time
+
+OURS = "this course (Keras on TensorFlow)"
+
+
+def test_the_chart_has_a_bar_for_each_and_says_our_ratio():
+    result = {
+        "processor": "a processor",
+        "contestants": {
+            epoch_time.BASELINE: {"seconds": [2, 2, 3], "ratio": 1.0, "peak_memory_mb": 900},
+            OURS: {"seconds": [1, 1, 4], "ratio": 0.5, "peak_memory_mb": 1100},
+        },
+    }
+    figure = epoch_time.chart(result)
+    [axis] = figure.axes
+    assert [t.get_text() for t in axis.get_yticklabels()] == [epoch_time.BASELINE, OURS]
+    assert [bar.get_width() for bar in axis.patches] == [1.0, 0.5]
+    spans = [list(line.get_xdata()) for line in axis.get_lines()[:2]]
+    assert spans == [[1, 1.5], [0.5, 2]], "fastest and slowest epoch over the baseline's median"
+    assert "takes 0.50 times as long" in figure.get_suptitle()
+    assert axis.get_title() == "a processor"
+    assert "plain PyTorch" in axis.get_xlabel()
+
+
+def test_the_contestants_are_the_course_s():
+    assert OURS in epoch_time.CONTESTANTS
+    for library, backend, *switches in epoch_time.CONTESTANTS.values():
+        assert (library, backend) in [("torch", None)] + [
+            ("keras", name) for name in ("tensorflow", "torch", "jax")
+        ]
+        assert all(type(switch) is bool for switch in switches)
