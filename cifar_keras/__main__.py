@@ -1,6 +1,7 @@
 """The command line: `python -m cifar_keras COMMAND`. It parses, calls and prints, no more.
 
-Exit status: 0 done, 1 a check found damage, 2 something the reader can put right, 130 Ctrl-C.
+Exit status: 0 done, 1 a check found damage or a target was missed, 2 something the reader can put
+right, 130 Ctrl-C.
 """
 
 import argparse
@@ -71,6 +72,33 @@ def compare(args: argparse.Namespace) -> int:
     return 0
 
 
+def train(args: argparse.Namespace) -> int:
+    """Train one of the nets past ninety percent, and say how accurate it is on the test images."""
+    import dataclasses
+
+    from cifar_keras import environment, results, study
+
+    print(environment.describe())
+    out = Path(args.out or f"runs/{args.name}-{args.data}")
+    described = study.load(args.name)
+    study.run(
+        dataclasses.replace(
+            described, folder=out, data=args.data, seeds=(args.seed,), keep_weights=(args.seed,)
+        )
+    )
+    run = results.read_run(out / f"{args.name}-seed{args.seed}")
+    accuracy = run["summary"]["final_accuracy"]
+    print(f"run: {out}")
+    print(f"test accuracy {run['accuracy_both_ways']:.4f} with mirror images")
+    print(f"test accuracy {accuracy:.4f}")
+    print(f"{run['seconds']:.0f} seconds")
+    print(f"{run['trainable_parameters']:,} parameters")
+    if args.target is not None and accuracy < args.target:
+        print(f"the test accuracy is below the target, {args.target}", file=sys.stderr)
+        return 1
+    return 0
+
+
 def study_run(args: argparse.Namespace) -> int:
     """Train what the study lacks. Start it in several terminals and they share the work."""
     from cifar_keras import environment, study
@@ -129,6 +157,14 @@ def main(argv: list[str] | None = None) -> int:
     command.add_argument("--data", choices=["sample", "full"], default="sample", help="%(default)s")
     command.add_argument("--out", help="folder for histories and picture (runs/…)")
     command.set_defaults(run=compare)
+
+    command = commands.add_parser("train", help=train.__doc__, description=train.__doc__)
+    command.add_argument("name", choices=["quick", "compact", "strong"])
+    command.add_argument("--seed", type=_at_least(0), default=0, help="%(default)s")
+    command.add_argument("--data", choices=["sample", "full"], default="sample", help="%(default)s")
+    command.add_argument("--target", type=float, help="exit with status 1 below this accuracy")
+    command.add_argument("--out", help="folder for the run (runs/…)")
+    command.set_defaults(run=train)
 
     studies = commands.add_parser("study", help="recorded experiments: run, status, verify")
     actions = studies.add_subparsers(required=True, metavar="ACTION")

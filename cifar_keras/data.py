@@ -23,8 +23,10 @@ __all__ = [
     "check_labels",
     "load_cifar10",
     "load_data",
+    "load_held_out",
     "load_sample",
     "normalize",
+    "shift",
 ]
 
 CLASS_NAMES = (
@@ -43,6 +45,9 @@ CLASS_NAMES = (
 # Of the 50,000 training images, red, green, blue, with pixels in [0, 1].
 CHANNEL_MEAN = (0.4914, 0.4822, 0.4465)
 CHANNEL_STD = (0.2470, 0.2435, 0.2616)
+
+# Training images that `load_held_out` keeps for choosing between recipes.
+HELD_OUT = 5000
 
 SAMPLE_FOLDER = Path(__file__).with_name("_sample")
 TILE_ROWS, TILE_COLUMNS = 25, 40  # of a contact sheet
@@ -123,19 +128,33 @@ def load_cifar10() -> Dataset:
     )
 
 
-def load_data(name: str | None = None) -> Dataset:
-    """`load_sample()` for "sample", `load_cifar10()` for "full".
+def load_held_out() -> Dataset:
+    """What choices are made on: the full set's training images alone, split.
 
-    Args:
-        name: "sample", "full", or None for what $CIFAR_KERAS_DATA says ("sample" if unset).
+    Returns:
+        ((x_train, y_train), (x_validation, y_validation)), the first 45,000 training images and
+        the last 5,000, as `load_cifar10()` returns its two parts. The test images are not in it.
 
     Raises:
-        UserError: another name; or as the two functions do.
+        UserError: as `sources.load` does.
+    """
+    (images, labels), _ = load_cifar10()
+    return (images[:-HELD_OUT], labels[:-HELD_OUT]), (images[-HELD_OUT:], labels[-HELD_OUT:])
+
+
+def load_data(name: str | None = None) -> Dataset:
+    """`load_sample()` for "sample", `load_cifar10()` for "full", `load_held_out()` for "held-out".
+
+    Args:
+        name: one of the three, or None for what $CIFAR_KERAS_DATA says ("sample" if unset).
+
+    Raises:
+        UserError: another name; or as the functions do.
     """
     name = name or os.environ.get("CIFAR_KERAS_DATA") or "sample"
-    loaders = {"sample": load_sample, "full": load_cifar10}
+    loaders = {"sample": load_sample, "full": load_cifar10, "held-out": load_held_out}
     if name not in loaders:
-        raise UserError(f"unknown data set {name!r}; use 'sample' or 'full'")
+        raise UserError(f"unknown data set {name!r}; use 'sample', 'full' or 'held-out'")
     return loaders[name]()
 
 
@@ -180,6 +199,27 @@ def normalize(images: np.ndarray, method: str = "symmetric") -> np.ndarray:
         result -= np.float32(CHANNEL_MEAN)
         result /= np.float32(CHANNEL_STD)
     return result
+
+
+def shift(images: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
+    """Moves each image by its own number of pixels; what comes in at an edge mirrors the image.
+
+    Args:
+        images: (n, height, width, channels), any dtype.
+        rows, columns: integers (n,), pixels down and to the right; negative: up, to the left.
+
+    Returns:
+        Images of the same shape and dtype.
+    """
+    height, width = images.shape[1:3]
+    margin = int(max(np.abs(rows).max(), np.abs(columns).max()))
+    if not margin:
+        return images
+    sides = (margin, margin)
+    padded = np.pad(images, ((0, 0), sides, sides, (0, 0)), mode="reflect")
+    windows = np.lib.stride_tricks.sliding_window_view(padded, (height, width), axis=(1, 2))
+    chosen = windows[np.arange(len(images)), margin - rows, margin - columns]
+    return np.moveaxis(chosen, 1, -1)
 
 
 def check_labels(labels: np.ndarray, num_classes: int = 10) -> None:

@@ -1,12 +1,14 @@
-"""What is trained: one convolutional trunk, three endings, logits out.
+"""What is trained: one convolutional trunk, three endings, logits out; and the whitened net.
 
-The architecture is the reference project's: seven 3x3 convolutions in four stages, each stage
-closed by a 2x2 max-pool of stride 2. Only what follows the last pool differs between the nets.
+The trunk is the reference project's: seven 3x3 convolutions in four stages, each stage closed by
+a 2x2 max-pool of stride 2. Only what follows the last pool differs between the three nets. The
+whitened net is another family, made to learn more from less computation.
 """
 
 import math
 
 import keras
+import numpy as np
 from keras import layers
 
 from cifar_keras.errors import UserError
@@ -15,6 +17,8 @@ from cifar_keras.errors import UserError
 TRUNK = ((16, 32), (64, 128), (128,), (256, 256))
 # The reference project drops out after the ReLUs of these convolutions, before their pools.
 DROPOUT_AFTER = (4, 5, 7)
+# Side of the patches that the whitened net takes apart, in pixels.
+PATCH = 2
 
 
 def build_fully_connected(input_shape=(32, 32, 3), num_classes=10, initialization="pytorch"):
@@ -91,6 +95,92 @@ def build_average_pooling_dropout(
     )
 
 
+def build_whitened(
+    input_shape=(32, 32, 3), num_classes=10, widths=(32, 64, 64), initialization="dirac"
+):
+    """A net that learns quickly: whitened patches, two convolutions a stage, max over positions.
+
+    The first convolution is frozen; `whiten` sets it from the training images. Each stage is a
+    3x3 convolution, a 2x2 max-pool, batch normalisation without scale and ReLU, then the same
+    without the pool. The largest value of each channel goes to the classifier, whose logits are
+    divided by 9. After Page, "How to train your ResNet" (2019), and Jordan, arXiv 2404.00498,
+    with ReLU in the place of GELU, which takes a sixth more time on a CPU.
+
+    Args:
+        input_shape, num_classes: as in `build_fully_connected`.
+        widths: filters of the convolutions, stage by stage; up to 3 stages of images 32 x 32.
+        initialization: "dirac" lets every convolution hand its input channels on unchanged, as
+            far as it has filters, and draws the other filters as "pytorch" does;
+            "pytorch" and "keras" as in `build_fully_connected`.
+
+    Returns:
+        A Keras model, float32 images (n, *input_shape) to logits (n, num_classes); 146,112
+        trainable parameters at the defaults.
+
+    Raises:
+        UserError: an argument is outside the ranges above.
+    """
+    _check(input_shape, num_classes)
+    whole = isinstance(widths, tuple | list) and all(type(width) is int for width in widths)
+    side = min(input_shape[:2]) - PATCH + 1
+    if not whole or not widths or min(widths) < 1 or side >> len(widths) < 1:
+        raise UserError(
+            f"widths is {widths!r}: give whole numbers from 1, one for each stage, and no more "
+            "stages than the image can be halved"
+        )
+    inputs = keras.Input(input_shape, name="image")
+    channels = 2 * input_shape[2] * PATCH**2
+    x = layers.Conv2D(channels, PATCH, use_bias=False, trainable=False, name="whitening")(inputs)
+    x = layers.Activation("relu", name="relu_0")(x)
+    for stage, width in enumerate(widths, start=1):
+        for number in (2 * stage - 1, 2 * stage):
+            x = layers.Conv2D(
+                width,
+                3,
+                padding="same",
+                use_bias=False,  # batch normalisation takes the mean off and adds its own
+                name=f"convolution_{number}",
+                kernel_initializer=_kernel_initializer(initialization, 3 * 3 * channels),
+            )(x)
+            if number % 2:
+                x = layers.MaxPooling2D(2, strides=2, name=f"pool_{stage}")(x)
+            x = layers.BatchNormalization(
+                momentum=0.6, epsilon=1e-5, scale=False, name=f"normalization_{number}"
+            )(x)
+            x = layers.Activation("relu", name=f"relu_{number}")(x)
+            channels = width
+    x = layers.GlobalMaxPooling2D(name="maximum")(x)
+    # float32 whatever the policy: the loss takes logarithms of differences between logits.
+    x = layers.Dense(num_classes, use_bias=False, dtype="float32", name="classifier")(x)
+    return keras.Model(
+        inputs, layers.Rescaling(1 / 9, dtype="float32", name="logits")(x), name="whitened"
+    )
+
+
+def whiten(model, images):
+    """Sets the frozen first convolution of a whitened net from training images.
+
+    Its filters are the principal components of the images' patches, divided by their standard
+    deviation, so that the outputs over all patches are uncorrelated with variance 1; and the
+    negatives of these filters, since the activation that follows keeps one sign only (Page 2019;
+    arXiv 2404.00498, section 3.2). Other models stay as they are.
+
+    Args:
+        images: float32 (n, height, width, channels), normalised; 5,000 are used at most.
+    """
+    if "whitening" not in [layer.name for layer in model.layers]:
+        return
+    patches = np.lib.stride_tricks.sliding_window_view(images[:5000], (PATCH, PATCH), axis=(1, 2))
+    patches = np.moveaxis(patches, 3, -1)  # (n, row, column, patch row, patch column, channel)
+    flat = patches.reshape(-1, PATCH * PATCH * images.shape[-1])
+    variances, components = np.linalg.eigh(flat.T @ flat / len(flat))
+    # The smallest components are noise: 5e-4, as in arXiv 2404.00498, keeps them from the scale
+    # of the others.
+    filters = components / np.sqrt(variances + 5e-4)
+    filters = filters.reshape(PATCH, PATCH, images.shape[-1], -1)
+    model.get_layer("whitening").kernel.assign(np.concatenate([filters, -filters], axis=-1))
+
+
 MODELS = {
     "fully_connected": build_fully_connected,
     "average_pooling": build_average_pooling,
@@ -99,14 +189,15 @@ MODELS = {
 
 
 def build(name, **arguments):
-    """Builds the variant called `name`, one of `MODELS`, with its builder's arguments.
+    """Builds the net called `name`, one of `MODELS` or "whitened", with its builder's arguments.
 
     Raises:
         UserError: no such variant, or an argument outside its range.
     """
-    if name not in MODELS:
-        raise UserError(f"there is no model {name!r}; choose one of: {', '.join(MODELS)}")
-    return MODELS[name](**arguments)
+    builders = MODELS | {"whitened": build_whitened}
+    if name not in builders:
+        raise UserError(f"there is no model {name!r}; choose one of: {', '.join(builders)}")
+    return builders[name](**arguments)
 
 
 def architecture(model):
@@ -116,7 +207,10 @@ def architecture(model):
     shapes and the settings that it has. Keras' own `get_config` would do, were it not for the
     running numbers in it and for what new versions of Keras add to it.
     """
-    settings = ("strides", "padding", "pool_size", "kernel_size", "rate", "epsilon", "use_bias")
+    settings = (
+        *("strides", "padding", "pool_size", "kernel_size", "rate", "epsilon", "use_bias"),
+        *("momentum", "scale"),
+    )
     return [
         [
             type(layer).__name__,
@@ -181,13 +275,60 @@ def _initializers(initialization, fan_in):
     if initialization == "keras":
         return {}
     if initialization == "pytorch":
-        # torch.nn.Conv2d and torch.nn.Linear: kaiming_uniform_(a=sqrt(5)) is this same bound.
-        bound = 1 / math.sqrt(fan_in)
         return {
-            f"{weight}_initializer": keras.initializers.RandomUniform(-bound, bound)
+            f"{weight}_initializer": _kernel_initializer("pytorch", fan_in)
             for weight in ("kernel", "bias")
         }
     raise UserError(f"there is no initialization {initialization!r}; choose 'pytorch' or 'keras'")
+
+
+def _kernel_initializer(initialization, fan_in):
+    # torch.nn.Conv2d and torch.nn.Linear: kaiming_uniform_(a=sqrt(5)) is this same bound.
+    bound = 1 / math.sqrt(fan_in)
+    initializers = {
+        "pytorch": keras.initializers.RandomUniform(-bound, bound),
+        "keras": keras.initializers.GlorotUniform(),
+        "dirac": Dirac(keras.initializers.RandomUniform(-bound, bound)),
+    }
+    if initialization not in initializers:
+        raise UserError(
+            f"there is no initialization {initialization!r}; choose one of: "
+            f"{', '.join(initializers)}"
+        )
+    return initializers[initialization]
+
+
+@keras.saving.register_keras_serializable(package="cifar_keras")
+class Dirac(keras.initializers.Initializer):
+    """A convolution's kernel whose first filters each hand one input channel on unchanged.
+
+    As torch.nn.init.dirac_ does for as many filters as there are input channels (Zagoruyko and
+    Komodakis, arXiv 1706.00388).
+
+    Args:
+        others: the initializer of the filters beyond the number of input channels.
+    """
+
+    def __init__(self, others):
+        self.others = others
+
+    def __call__(self, shape, dtype=None):
+        height, width, channels, filters = shape
+        identity = np.zeros(shape, "float32")
+        for channel in range(min(channels, filters)):
+            identity[height // 2, width // 2, channel, channel] = 1
+        return keras.ops.where(
+            np.arange(filters) < channels,
+            keras.ops.convert_to_tensor(identity, dtype),
+            self.others(shape, dtype),
+        )
+
+    def get_config(self):
+        return {"others": keras.saving.serialize_keras_object(self.others)}
+
+    @classmethod
+    def from_config(cls, config):
+        return cls(keras.saving.deserialize_keras_object(config["others"]))
 
 
 def _check(input_shape, num_classes):

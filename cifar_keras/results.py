@@ -153,15 +153,20 @@ class Summary:
 
 
 def summarize(history):
-    """The `Summary` of a history's test curve; among equals, the first epoch counts."""
-    accuracy, loss = column(history, "test_accuracy"), column(history, "test_loss")
+    """The `Summary` of a history's test curve; among equals, the first epoch counts.
+
+    Epochs after which the test images were not looked at count for nothing but `epochs`.
+    """
+    seen = [row for row in history if not math.isnan(row["test_loss"])]
+    accuracy, loss = column(seen, "test_accuracy"), column(seen, "test_loss")
+    epochs = column(seen, "epoch")
     return Summary(
         epochs=len(history),
         final_accuracy=accuracy[-1],
         best_accuracy=max(accuracy),
-        best_epoch=accuracy.index(max(accuracy)) + 1,
+        best_epoch=int(epochs[accuracy.index(max(accuracy))]),
         lowest_loss=min(loss),
-        lowest_loss_epoch=loss.index(min(loss)) + 1,
+        lowest_loss_epoch=int(epochs[loss.index(min(loss))]),
         final_loss=loss[-1],
     )
 

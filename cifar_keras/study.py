@@ -22,7 +22,7 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from cifar_keras import data, files, models, results, training
+from cifar_keras import data, environment, files, models, results, training
 from cifar_keras.errors import UserError
 
 STUDIES = Path(__file__).parents[1] / "studies"
@@ -37,12 +37,13 @@ class Study:
 
     Args:
         folder: Path of the folder that holds one folder for each run.
-        data: "sample" or "full".
+        data: a name that `data.load_data` knows.
         recipe: how every run is trained.
         seeds: from which seeds.
         variants: `{variant: builder's arguments}`; `model` among them names the builder where
             it is not the variant's own name.
         keep_weights: seeds whose final weights are kept.
+        mixed_precision: compute in bfloat16 where the processor has instructions for it.
     """
 
     folder: Path
@@ -51,6 +52,7 @@ class Study:
     seeds: tuple = (0,)
     variants: dict = dataclasses.field(default_factory=lambda: {v: {} for v in results.VARIANTS})
     keep_weights: tuple = ()
+    mixed_precision: bool = False
 
     def runs(self):
         """(variant, seed, folder) of every run, seed by seed, so that early stops leave pairs."""
@@ -110,6 +112,8 @@ def run(study, verbose=True):
     arrays = data.load_data(study.data)
     hashes = [data.array_hash(array) for part in arrays for array in part]
     planned, elsewhere = study.runs(), []
+    if verbose and study.mixed_precision and environment.fastest_dtype() == "float32":
+        print("this processor has no instructions for bfloat16: training in float32")
     seconds = []  # what the runs of this process took
     for number, (variant, seed, folder) in enumerate(planned, start=1):
         with files.claim(folder) as claimed:
@@ -146,7 +150,7 @@ def _finished(study, variant, seed, folder, hashes):
     expected = {
         "variant": variant,
         "seed": seed,
-        "recipe": dataclasses.asdict(study.recipe),
+        "recipe": study.recipe.record(),
         "arguments": study.variants[variant],
         "data": study.data,
         "data_sha256": hashes,
@@ -164,7 +168,9 @@ def _record(study, variant, seed, folder, arrays, hashes, verbose):
     commit = _commit()  # before: the code may be edited meanwhile
     keras.backend.clear_session()
     keras.utils.set_random_seed(seed)
-    model = study.build(variant)
+    dtype = environment.fastest_dtype() if study.mixed_precision else "float32"
+    with environment.dtype_policy(dtype):
+        model = study.build(variant)
     try:
         history = training.fit(model, arrays, study.recipe, seed, folder, verbose)
     except UserError as error:
@@ -175,18 +181,22 @@ def _record(study, variant, seed, folder, arrays, hashes, verbose):
     files.write(folder / "predictions.csv", _predictions_csv(predictions))
     if seed in study.keep_weights:
         files.write(folder / "weights.npz", _weights(model, images, labels, predictions))
+    both_ways = {}
+    if study.recipe.mirror:
+        both_ways["accuracy_both_ways"] = _accuracy_both_ways(model, images, labels)
     content = {
         "variant": variant,
         "seed": seed,
         "arguments": study.variants[variant],
-        "recipe": dataclasses.asdict(study.recipe),
+        "recipe": study.recipe.record(),
         "recipe_sha256": training.recipe_hash(model, study.recipe),
         "trainable_parameters": sum(int(np.prod(w.shape)) for w in model.trainable_weights),
         "data": study.data,
         "data_sha256": hashes,
         "summary": dataclasses.asdict(results.summarize(history)),
+        **both_ways,
         "backend": keras.backend.backend(),
-        "dtype": keras.config.dtype_policy().name,
+        "dtype": dtype,
         "versions": _versions(),
         "device": _device(),
         "commit": commit,
@@ -199,6 +209,14 @@ def _record(study, variant, seed, folder, arrays, hashes, verbose):
 
 def _predict(model, images):
     return model.predict(images, batch_size=500, verbose=0).argmax(axis=1)
+
+
+def _accuracy_both_ways(model, images, labels):
+    """The accuracy of the mean of two logits, an image's and its mirror image's."""
+    logits = sum(
+        model.predict(each, batch_size=500, verbose=0) for each in (images, images[:, :, ::-1])
+    )
+    return float(np.mean(logits.argmax(axis=1) == labels))
 
 
 def _predictions_csv(predictions):
@@ -328,6 +346,9 @@ def _verify_run(study, variant, folder, images, labels):
     again = np.mean(_predict(model, images) == labels)
     if abs(again - accuracy) > TOLERANCE + 1e-9:
         raise UserError(f"the weights give {again:.2%}, the record says {accuracy:.2%}")
+    both_ways = recorded.get("accuracy_both_ways")
+    if both_ways and abs(_accuracy_both_ways(model, images, labels) - both_ways) > TOLERANCE + 1e-9:
+        raise UserError(f"the weights do not give {both_ways:.2%} with mirrored images; restore it")
     return f"verified, {accuracy:.2%}, its weights measured again {again:.2%}"
 
 

@@ -128,7 +128,7 @@ def test_load_data_chooses_by_name_then_by_environment(monkeypatch):
     assert data.load_data() == "the full set"
     assert data.load_data("sample") == "the sample"
     monkeypatch.setenv("CIFAR_KERAS_DATA", "fulll")
-    with pytest.raises(UserError, match="'fulll'; use 'sample' or 'full'"):
+    with pytest.raises(UserError, match="'fulll'; use 'sample', 'full' or 'held-out'"):
         data.load_data()
 
 

@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 from nbval.plugin import get_sanitize_patterns
 
-from cifar_keras import data, files, models, training
+from cifar_keras import callbacks, data, files, models, training
 from cifar_keras.errors import UserError
 
 ONE, SHORT, LONG = (training.Recipe(epochs=epochs) for epochs in (1, 2, 4))
@@ -533,7 +533,7 @@ def progress(label, epochs, steps, test=True, pace=0.0, first=0):
     line.set_params({"epochs": epochs, "steps": steps})
     output = io.StringIO()
     with pytest.MonkeyPatch.context() as patch, redirect_stdout(output):
-        patch.setattr(training.time, "monotonic", lambda: now[0])
+        patch.setattr(callbacks.time, "monotonic", lambda: now[0])
         line.on_train_begin()
         for epoch in range(first, epochs):
             line.on_epoch_begin(epoch)

@@ -1,0 +1,182 @@
+"""What happens during `model.fit` besides the steps: rate, progress line, history, checkpoint."""
+
+import csv
+import io
+import json
+import math
+import time
+import zipfile
+from pathlib import Path
+
+import keras
+import numpy as np
+
+from cifar_keras import files
+from cifar_keras.errors import UserError
+
+# Columns of a history, and the names under which Keras reports them.
+COLUMNS = {
+    "training_loss": "loss",
+    "training_accuracy": "accuracy",
+    "test_loss": "val_loss",
+    "test_accuracy": "val_accuracy",
+}
+
+
+class TriangularRate(keras.callbacks.Callback):
+    """Sets the learning rate before every step: a straight line up, then one down to 0.
+
+    Smith and Topin, arXiv 1708.07120. It depends on the epoch and the batch alone, so a training
+    that resumes goes on with the rate of an unbroken one.
+
+    Args:
+        peak: the highest learning rate. warmup: the share of all steps that lead up to it.
+    """
+
+    def __init__(self, peak, warmup):
+        super().__init__()
+        self.peak, self.warmup = peak, warmup
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self.epoch = epoch
+
+    def on_train_batch_begin(self, batch, logs=None):
+        steps = self.params["steps"]
+        done = (self.epoch * steps + batch + 0.5) / (self.params["epochs"] * steps)
+        rate = self.peak * min(done / self.warmup, (1 - done) / (1 - self.warmup))
+        self.model.optimizer.learning_rate = rate
+
+
+class Progress(keras.callbacks.Callback):
+    """One line, rewritten in place, in a terminal and in a notebook: how far, how well, how long.
+
+    Behind the bar stand the epoch, then the accuracy of the last finished epoch on training and
+    test images, then the time left.
+
+    Args:
+        label: what is being trained, at the head of the line.
+    """
+
+    def __init__(self, label=""):
+        super().__init__()
+        self.label = label
+
+    def on_train_begin(self, logs=None):
+        self.start, self.steps_done, self.first_epoch, self.last = time.monotonic(), 0, None, ""
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self.epoch = epoch
+        self.first_epoch = epoch if self.first_epoch is None else self.first_epoch
+
+    def on_train_batch_end(self, batch, logs=None):
+        self.steps_done += 1
+        if self.steps_done % 10 == 0:
+            self._show()
+
+    def on_epoch_end(self, epoch, logs=None):
+        self.last = f"  train {logs['accuracy']:.3f}"
+        if "val_accuracy" in logs:
+            self.last += f"  test {logs['val_accuracy']:.3f}"
+        self._show()
+
+    def on_train_end(self, logs=None):
+        print(flush=True)
+
+    def _show(self):
+        epochs, steps = self.params["epochs"], self.params["steps"]
+        elapsed = time.monotonic() - self.start
+        total = (epochs - self.first_epoch) * steps
+        left = elapsed / self.steps_done * (total - self.steps_done)
+        filled = round(10 * self.steps_done / total)
+        bar = "█" * filled + "░" * (10 - filled)
+        clock = f"{left // 60:.0f}:{left % 60:02.0f} left" if left >= 0.5 else f"{elapsed:.0f} s"
+        line = f"{self.label} {bar} {self.epoch + 1:>2}/{epochs}{self.last}  {clock}"
+        # Padded over what stood there before, within a terminal of 80 columns.
+        print(f"\r{line.strip():<79}", end="", flush=True)
+
+
+class Recorder(keras.callbacks.Callback):
+    """Keeps the history, and with a directory everything that a killed training needs to go on.
+
+    After every epoch `checkpoint.npz` (variables of model and optimizer, random states of the
+    dropout layers, and the history so far, in one file) and then `history.csv` are replaced as
+    a whole, so neither is ever half-written and a kill between the two loses nothing.
+
+    Args:
+        directory: folder for the two files, or None to keep the history in memory only.
+        identity: names and values that tell this training from any other; a checkpoint in
+            which one of them differs is refused.
+    """
+
+    def __init__(self, directory=None, identity=None):
+        super().__init__()
+        self.directory = None if directory is None else Path(directory)
+        self.identity = identity or {}
+        self.rows = []
+
+    def restore(self, model):
+        """Loads the checkpoint, if there is one, into the compiled `model`.
+
+        Returns the number of finished epochs.
+
+        Raises:
+            UserError: the checkpoint is damaged or belongs to another training.
+        """
+        path = None if self.directory is None else self.directory / "checkpoint.npz"
+        if path is None or not path.exists():
+            return 0
+        model.optimizer.build(model.trainable_variables)
+        variables = model.variables + model.optimizer.variables
+        try:
+            with np.load(path, allow_pickle=False) as saved:
+                meta = json.loads(str(saved["meta"]))
+                values = [saved[f"variable_{i}"] for i in range(meta["variables"])]
+        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+            raise UserError(f"{path} is damaged ({error}); delete it to start again") from error
+        other = [
+            name for name, value in self.identity.items() if meta["identity"].get(name) != value
+        ]
+        if other:
+            raise UserError(
+                f"{path} belongs to a training with another {', '.join(other)}; "
+                "name another folder or delete it"
+            )
+        for variable, value in zip(variables, values, strict=True):
+            variable.assign(value)
+        self.rows = meta["rows"]
+        files.write(self.directory / "history.csv", history_csv(self.rows).encode())
+        return len(self.rows)
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self.start = time.monotonic()
+
+    def on_epoch_end(self, epoch, logs=None):
+        seen = {name: float(logs[key]) for name, key in COLUMNS.items() if key in logs}
+        if not all(math.isfinite(value) for value in seen.values()):
+            raise UserError(
+                f"the loss is no longer a number in epoch {epoch + 1}; the epochs before it are "
+                "kept. Try a lower learning rate."
+            )
+        seconds = round(time.monotonic() - self.start, 2)
+        row = {"epoch": epoch + 1, **dict.fromkeys(COLUMNS, math.nan), **seen, "seconds": seconds}
+        self.rows.append(row)
+        if self.directory is not None:
+            self._save()
+
+    def _save(self):
+        variables = self.model.variables + self.model.optimizer.variables
+        meta = {"identity": self.identity, "rows": self.rows, "variables": len(variables)}
+        arrays = {f"variable_{i}": keras.ops.convert_to_numpy(v) for i, v in enumerate(variables)}
+        checkpoint = io.BytesIO()
+        np.savez(checkpoint, meta=np.array(json.dumps(meta)), **arrays)
+        files.write(self.directory / "checkpoint.npz", checkpoint.getbuffer())
+        files.write(self.directory / "history.csv", history_csv(self.rows).encode())
+
+
+def history_csv(rows):
+    """A history (list of one dict an epoch) as CSV text, numbers in full precision."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, ["epoch", *COLUMNS, "seconds"], lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue()

@@ -1,0 +1,346 @@
+"""The net past ninety percent: its layers, its frozen first one, and the recipe that trains it."""
+
+import dataclasses
+import json
+
+import keras
+import numpy as np
+import pytest
+
+from cifar_keras import callbacks, data, environment, models, results, study, training
+from cifar_keras.__main__ import main
+from cifar_keras.errors import UserError
+
+RECIPE = training.Recipe(
+    epochs=3,
+    batch_size=32,
+    learning_rate=0.1,
+    weight_decay=0.01,
+    initialization="dirac",
+    normalization="standardized",
+    momentum=0.9,
+    warmup=0.25,
+    mirror=True,
+    translation=2,
+)
+SMALL = {"widths": [8, 16]}
+
+
+def array(tensor):
+    return keras.ops.convert_to_numpy(tensor)
+
+
+def without_seconds(history):
+    return [{k: v for k, v in row.items() if k != "seconds"} for row in history]
+
+
+# --- The net ------------------------------------------------------------------------------------
+
+
+def test_counts_and_shapes():
+    model = models.build("whitened")
+    trainable = sum(int(np.prod(weight.shape)) for weight in model.trainable_weights)
+    kernels = 9 * (24 * 32 + 32 * 32 + 32 * 64 + 3 * 64 * 64)
+    assert trainable == kernels + 2 * (32 + 64 + 64) + 64 * 10 == 146_112
+    assert model.output_shape == (None, 10)
+    assert [model.get_layer(f"pool_{stage}").output.shape[1] for stage in (1, 2, 3)] == [15, 7, 3]
+    assert "whitening/kernel" not in [weight.path for weight in model.trainable_weights]
+
+
+def test_dirac_hands_channels_on_and_draws_the_rest():
+    convolution = keras.layers.Conv2D(
+        5, 3, padding="same", kernel_initializer=models._kernel_initializer("dirac", 27)
+    )
+    images = np.random.default_rng(0).normal(size=(2, 6, 6, 3)).astype("float32")
+    outputs = array(convolution(images))
+    np.testing.assert_allclose(outputs[..., :3], images, atol=1e-6)
+    drawn = array(convolution.kernel)[..., 3:]
+    assert np.unique(drawn).size == drawn.size and np.abs(drawn).max() <= 27**-0.5
+    assert np.abs(outputs[..., 3:]).max() > 0
+
+
+def test_dirac_survives_saving():
+    saved = keras.saving.serialize_keras_object(models._kernel_initializer("dirac", 27))
+    loaded = keras.saving.deserialize_keras_object(json.loads(json.dumps(saved)))
+    assert np.array_equal(array(loaded((3, 3, 2, 2)))[1, 1], np.eye(2))
+
+
+def test_whitened_patches_are_uncorrelated_with_variance_one(small):
+    images = data.normalize(small[0][0], "standardized")
+    model = models.build("whitened")
+    models.whiten(model, images)
+    outputs = array(model.get_layer("whitening")(images)).reshape(-1, 24)
+    np.testing.assert_allclose(outputs[:, :12], -outputs[:, 12:], atol=1e-4)
+    moments = outputs[:, :12].T @ outputs[:, :12] / len(outputs)
+    assert np.abs(moments - np.diag(np.diag(moments))).max() < 0.01
+    # The weakest components are held down by the constant that keeps noise small.
+    assert np.diag(moments).max() < 1.001 and np.median(np.diag(moments)) > 0.9
+
+
+def test_whitening_leaves_other_nets_alone(small):
+    model = models.build("average_pooling")
+    before = [array(weight) for weight in model.weights]
+    models.whiten(model, data.normalize(small[0][0]))
+    assert all(map(np.array_equal, before, [array(weight) for weight in model.weights]))
+
+
+@pytest.mark.parametrize("widths", [(), (32, 0), (32.0,), 32, (8,) * 5, "32"])
+def test_unfit_widths_are_refused(widths):
+    with pytest.raises(UserError, match="give whole numbers from 1, one for each stage"):
+        models.build("whitened", widths=widths)
+
+
+def test_an_unknown_initialization_is_refused():
+    with pytest.raises(UserError, match="'orthogonal'; choose one of: pytorch, keras, dirac"):
+        models.build("whitened", initialization="orthogonal")
+
+
+def test_widths_are_in_the_architecture():
+    one, other = (models.build("whitened", widths=(8, w)) for w in (8, 9))
+    assert models.architecture(one) != models.architecture(other)
+
+
+# --- The images ---------------------------------------------------------------------------------
+
+
+def test_shift_moves_each_image_by_its_own_pixels():
+    images = np.random.default_rng(1).integers(0, 256, (3, 7, 6, 3), dtype=np.uint8)
+    moved = data.shift(images, np.array([2, 0, -1]), np.array([-1, 0, 2]))
+    assert moved.dtype == np.uint8 and moved.shape == images.shape
+    assert np.array_equal(moved[0, 2:, :-1], images[0, :-2, 1:])
+    assert np.array_equal(moved[0, :2, :-1], images[0, 2:0:-1, 1:])  # mirrored at the edge
+    assert np.array_equal(moved[1], images[1])
+    assert np.array_equal(moved[2, :-1, 2:], images[2, 1:, :-2])
+
+
+def test_held_out_images_are_training_images(monkeypatch):
+    numbers = np.arange(50_000, dtype="uint16")
+    parts = (numbers, numbers[:, None]), (numbers[:10_000] + 1, numbers[:10_000])
+    monkeypatch.setattr(data, "load_cifar10", lambda: parts)
+    (x, y), (x_validation, y_validation) = data.load_data("held-out")
+    assert np.array_equal(np.concatenate([x, x_validation]), numbers)
+    assert np.array_equal(np.concatenate([y, y_validation])[:, 0], numbers)
+    assert len(x_validation) == 5000
+
+
+def batches(seed, epoch, **changes):
+    images = np.random.default_rng(2).normal(size=(40, 8, 8, 3)).astype("float32")
+    result = training.ShuffledBatches(images, np.arange(40), 40, seed, **changes)
+    result.shuffle(epoch)
+    changed, labels = result[0]
+    return images, changed[np.argsort(labels)]
+
+
+def test_two_epochs_show_every_image_both_ways():
+    images, even = batches(0, 4, mirror=True)
+    _, odd = batches(0, 5, mirror=True)
+    as_it_is = (even == images).all(axis=(1, 2, 3))
+    assert 10 < as_it_is.sum() < 30
+    assert np.array_equal(even[~as_it_is], images[~as_it_is, :, ::-1])
+    assert np.array_equal(odd, even[:, :, ::-1])
+    assert np.array_equal(even, batches(0, 6, mirror=True)[1])
+
+
+def test_translation_depends_on_seed_and_epoch_and_reaches_every_place():
+    images, moved = batches(0, 0, translation=1)
+    centre, places = images[:, 1:-1, 1:-1], set()
+    for down in (-1, 0, 1):
+        for right in (-1, 0, 1):
+            window = moved[:, 1 + down : 7 + down, 1 + right : 7 + right]
+            if (window == centre).all(axis=(1, 2, 3)).any():
+                places.add((down, right))
+    assert len(places) == 9
+    assert np.array_equal(moved, batches(0, 0, translation=1)[1])
+    for other in ((0, 1), (1, 0)):
+        assert not np.array_equal(moved, batches(*other, translation=1)[1])
+
+
+# --- The recipe ---------------------------------------------------------------------------------
+
+
+def test_what_is_off_is_not_in_the_record():
+    assert training.REFERENCE.record() == {
+        "epochs": 100,
+        "batch_size": 64,
+        "learning_rate": 1e-3,
+        "weight_decay": 1e-6,
+        "initialization": "pytorch",
+        "normalization": "symmetric",
+    }
+    assert RECIPE.record() == {
+        name: value for name, value in dataclasses.asdict(RECIPE).items() if name != "test_once"
+    }
+
+
+def rates(epochs, steps, first=0):
+    """The learning rate of every step of a training that begins at epoch `first`."""
+    model = models.build("whitened", **SMALL)
+    training.compile_model(model, RECIPE)
+    rate = callbacks.TriangularRate(peak=2.0, warmup=0.25)
+    rate.set_params({"epochs": epochs, "steps": steps})
+    rate.set_model(model)
+    result = []
+    for epoch in range(first, epochs):
+        rate.on_epoch_begin(epoch)
+        for batch in range(steps):
+            rate.on_train_batch_begin(batch)
+            result.append(float(array(model.optimizer.learning_rate)))
+    return result
+
+
+def test_the_rate_rises_and_falls_in_straight_lines():
+    whole = rates(epochs=4, steps=10)
+    np.testing.assert_allclose(whole[:10], np.arange(0.1, 2, 0.2), rtol=1e-5)
+    np.testing.assert_allclose(whole[10:], 2 * (29.5 - np.arange(30)) / 30, rtol=1e-5)
+    assert rates(epochs=4, steps=10, first=2) == whole[20:]
+
+
+def test_decay_takes_from_kernels_alone():
+    model = training.compile_model(models.build("whitened", **SMALL), RECIPE)
+    before = {weight.path: array(weight) for weight in model.trainable_weights}
+    for weight in model.trainable_weights:
+        if "beta" in weight.path:
+            weight.assign(np.ones(weight.shape))
+    model.optimizer.apply(
+        [np.zeros(w.shape, "float32") for w in model.trainable_weights], model.trainable_weights
+    )
+    for weight in model.trainable_weights:
+        expected = 1 if "beta" in weight.path else before[weight.path] * (1 - 0.1 * 0.01)
+        np.testing.assert_allclose(
+            array(weight), np.broadcast_to(expected, weight.shape), rtol=1e-5
+        )
+
+
+@pytest.fixture(scope="module")
+def unbroken(small):
+    return training.train("whitened", small, RECIPE, verbose=False, **SMALL)
+
+
+def test_resumed_training_is_an_unbroken_one(small, unbroken, tmp_path, monkeypatch):
+    begin = callbacks.TriangularRate.on_epoch_begin
+
+    def killed(self, epoch, logs=None):
+        if epoch == 1:
+            raise KeyboardInterrupt
+        begin(self, epoch)
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(callbacks.TriangularRate, "on_epoch_begin", killed)
+        training.train("whitened", small, RECIPE, directory=tmp_path, verbose=False, **SMALL)
+    assert len(results.read_history(tmp_path / "history.csv")) == 1
+    model, history = training.train(
+        "whitened", small, RECIPE, directory=tmp_path, verbose=False, **SMALL
+    )
+    assert without_seconds(history) == without_seconds(unbroken[1])
+    for one, other in zip(model.weights, unbroken[0].weights, strict=True):
+        assert np.array_equal(array(one), array(other))
+
+
+def test_the_test_images_are_looked_at_once(small, tmp_path):
+    once = dataclasses.replace(RECIPE, test_once=True)
+    _, history = training.train("whitened", small, once, directory=tmp_path, verbose=False, **SMALL)
+    assert [np.isnan(row["test_loss"]) for row in history] == [True, True, False]
+    read = results.read_history(tmp_path / "history.csv")
+    summary = results.summarize(read)
+    assert (summary.epochs, summary.best_epoch, summary.lowest_loss_epoch) == (3, 3, 3)
+    assert summary.final_accuracy == summary.best_accuracy == history[-1]["test_accuracy"]
+
+
+def test_a_batch_larger_than_the_data_is_refused(small):
+    with pytest.raises(UserError, match="a batch of 131 is more than the 130 training images"):
+        training.train("whitened", small, dataclasses.replace(RECIPE, batch_size=131), **SMALL)
+
+
+# --- As a study, and from the command line ------------------------------------------------------
+
+
+@pytest.fixture
+def described(small_sample, tmp_path, monkeypatch):
+    """A small `compact` study in the place of the shipped one."""
+    variants = {"compact": {"model": "whitened", "widths": [8, 16]}}
+    recipe = dataclasses.replace(RECIPE, epochs=1, test_once=True)
+    small = study.Study(tmp_path, "full", recipe, (0, 1), variants, mixed_precision=True)
+    monkeypatch.setattr(study, "load", lambda name: small)
+    return small
+
+
+def run(tmp_path, capsys, *arguments):
+    status = main(["train", "compact", "--out", str(tmp_path / "out"), *arguments])
+    return status, capsys.readouterr()
+
+
+def test_train_prints_accuracy_seconds_and_parameters(described, tmp_path, capsys):
+    status, printed = run(tmp_path, capsys, "--seed", "4")
+    folder = tmp_path / "out" / "compact-seed4"
+    recorded = results.read_run(folder)
+    both_ways, accuracy, seconds, parameters = printed.out.splitlines()[-4:]
+    assert status == 0 and (folder / "weights.npz").exists()
+    assert accuracy == f"test accuracy {recorded['summary']['final_accuracy']:.4f}"
+    assert both_ways == f"test accuracy {recorded['accuracy_both_ways']:.4f} with mirror images"
+    assert seconds == f"{recorded['seconds']:.0f} seconds"
+    # 3x3 kernels from 24 to 8, 8, 16, 16 channels, an offset for each, and the classifier
+    assert (
+        parameters == f"{9 * (24 * 8 + 8 * 8 + 8 * 16 + 16 * 16) + 2 * (8 + 16) + 160:,} parameters"
+    )
+    status, again = run(tmp_path, capsys, "--seed", "4")
+    assert status == 0 and again.out.splitlines()[-4:] == printed.out.splitlines()[-4:]
+
+
+@pytest.mark.parametrize(("target", "status"), [("0.0", 0), ("1.0", 1)])
+def test_a_missed_target_is_told(described, tmp_path, capsys, target, status):
+    done, printed = run(tmp_path, capsys, "--target", target)
+    assert done == status
+    assert ("is below the target, 1.0" in printed.err) == (status == 1)
+
+
+def test_an_unknown_net_lists_the_known_ones(capsys):
+    with pytest.raises(SystemExit, match="2"):
+        main(["train", "tiny"])
+    assert "invalid choice: 'tiny'" in capsys.readouterr().err
+
+
+def test_verify_measures_mirrored_images_again(described, small_sample, tmp_path):
+    kept = dataclasses.replace(described, seeds=(0,), keep_weights=(0,))
+    study.run(kept, verbose=False)
+    assert [as_recorded for as_recorded, _ in study.verify(kept)] == [True]
+    path = tmp_path / "compact-seed0" / "run.json"
+    content = json.loads(path.read_text())
+    path.write_text(json.dumps(content | {"accuracy_both_ways": 0.99}))
+    [(as_recorded, line)] = study.verify(kept)
+    assert not as_recorded and "mirror" in line
+
+
+@pytest.mark.parametrize(
+    ("features", "dtype"),
+    [
+        ("flags : fpu avx2 avx512f avx512_bf16 sse", "mixed_bfloat16"),
+        ("flags : amx_bf16 amx_tile", "mixed_bfloat16"),
+        ("Features : fp asimd bf16 i8mm", "mixed_bfloat16"),
+        ("flags : fpu avx2 avx512f", "float32"),
+        (None, "float32"),
+    ],
+)
+def test_bfloat16_only_where_the_processor_has_it(tmp_path, monkeypatch, features, dtype):
+    monkeypatch.setattr(environment, "CPUINFO", tmp_path / "cpuinfo")
+    if features:
+        (tmp_path / "cpuinfo").write_text(features)
+    assert environment.fastest_dtype() == dtype
+
+
+def test_without_bfloat16_it_says_so_and_trains_in_float32(described, monkeypatch, capsys):
+    monkeypatch.setattr(environment, "fastest_dtype", lambda: "float32")
+    study.run(described)
+    assert "no instructions for bfloat16: training in float32\n" in capsys.readouterr().out
+    assert results.read_run(described.folder / "compact-seed0")["dtype"] == "float32"
+
+
+def test_with_bfloat16_layers_compute_in_it_and_logits_stay_whole(described, monkeypatch):
+    monkeypatch.setattr(environment, "fastest_dtype", lambda: "mixed_bfloat16")
+    built = []
+    fit = training.fit
+    monkeypatch.setattr(training, "fit", lambda model, *a: (built.append(model), fit(model, *a))[1])
+    study.run(described, verbose=False)
+    assert built[0].get_layer("convolution_1").compute_dtype == "bfloat16"
+    assert built[0].get_layer("logits").compute_dtype == "float32"
+    assert results.read_run(described.folder / "compact-seed0")["dtype"] == "mixed_bfloat16"
+    assert keras.config.dtype_policy().name == "float32"
