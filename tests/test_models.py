@@ -215,7 +215,11 @@ def test_other_image_shapes(variant, shape):
         ("average_pooling", {"classifier": False, "num_classes": 257}, "257 classes need"),
         ("average_pooling", {"initialization": "torch"}, "'torch'; choose 'pytorch' or 'keras'"),
         ("fully_connected", {"initialization": None}, "choose 'pytorch' or 'keras'"),
-        ("resnet", {}, "'resnet'.*: fully_connected, average_pooling, average_pooling_dropout$"),
+        (
+            "resnet",
+            {},
+            "'resnet'.*: fully_connected, average_pooling, average_pooling_dropout, whitened$",
+        ),
     ],
 )
 def test_unfit_arguments_are_named(variant, arguments, message):
