@@ -71,7 +71,7 @@ def test_every_run_is_recorded_with_all_that_it_depended_on(recorded, small):
         assert contents(folder).keys() == FILES
         run = results.read_run(folder)
         assert (run["variant"], run["seed"], run["arguments"]) == (variant, 3, arguments)
-        assert run["recipe"] == dataclasses.asdict(ONE_EPOCH)
+        assert run["recipe"] == ONE_EPOCH.record()
         assert run["data_sha256"] == [data.array_hash(array) for part in small for array in part]
         assert run["dtype"] == "float32"
         assert run["versions"].keys() >= {"python", "keras", "numpy", run["backend"]}

@@ -97,7 +97,7 @@ def test_optimizer_survives_saving():
 
 
 def test_recipe_is_the_reference_projects():
-    assert dataclasses.asdict(training.REFERENCE) == {
+    assert training.REFERENCE.record() == {
         "epochs": 100,
         "batch_size": 64,
         "learning_rate": 1e-3,
