@@ -248,8 +248,8 @@ def test_a_batch_larger_than_the_data_is_refused(small):
 
 @pytest.fixture
 def described(small_sample, tmp_path, monkeypatch):
-    """A small `compact` study in the place of the shipped one."""
-    variants = {"compact": {"model": "whitened", "widths": [8, 16]}}
+    """A small `quick` study in the place of the shipped one."""
+    variants = {"quick": {"model": "whitened", "widths": [8, 16]}}
     recipe = dataclasses.replace(RECIPE, epochs=1, test_once=True)
     small = study.Study(tmp_path, "full", recipe, (0, 1), variants, mixed_precision=True)
     monkeypatch.setattr(study, "load", lambda name: small)
@@ -257,13 +257,13 @@ def described(small_sample, tmp_path, monkeypatch):
 
 
 def run(tmp_path, capsys, *arguments):
-    status = main(["train", "compact", "--out", str(tmp_path / "out"), *arguments])
+    status = main(["train", "quick", "--out", str(tmp_path / "out"), *arguments])
     return status, capsys.readouterr()
 
 
 def test_train_prints_accuracy_seconds_and_parameters(described, tmp_path, capsys):
     status, printed = run(tmp_path, capsys, "--seed", "4")
-    folder = tmp_path / "out" / "compact-seed4"
+    folder = tmp_path / "out" / "quick-seed4"
     recorded = results.read_run(folder)
     both_ways, accuracy, seconds, parameters = printed.out.splitlines()[-4:]
     assert status == 0 and (folder / "weights.npz").exists()
@@ -295,7 +295,7 @@ def test_verify_measures_mirrored_images_again(described, small_sample, tmp_path
     kept = dataclasses.replace(described, seeds=(0,), keep_weights=(0,))
     study.run(kept, verbose=False)
     assert [as_recorded for as_recorded, _ in study.verify(kept)] == [True]
-    path = tmp_path / "compact-seed0" / "run.json"
+    path = tmp_path / "quick-seed0" / "run.json"
     content = json.loads(path.read_text())
     path.write_text(json.dumps(content | {"accuracy_both_ways": 0.99}))
     [(as_recorded, line)] = study.verify(kept)
@@ -323,7 +323,7 @@ def test_without_bfloat16_it_says_so_and_trains_in_float32(described, monkeypatc
     monkeypatch.setattr(environment, "fastest_dtype", lambda: "float32")
     study.run(described)
     assert "no instructions for bfloat16: training in float32\n" in capsys.readouterr().out
-    assert results.read_run(described.folder / "compact-seed0")["dtype"] == "float32"
+    assert results.read_run(described.folder / "quick-seed0")["dtype"] == "float32"
 
 
 def test_with_bfloat16_layers_compute_in_it_and_logits_stay_whole(described, monkeypatch):
@@ -334,5 +334,5 @@ def test_with_bfloat16_layers_compute_in_it_and_logits_stay_whole(described, mon
     study.run(described, verbose=False)
     assert built[0].get_layer("convolution_1").compute_dtype == "bfloat16"
     assert built[0].get_layer("logits").compute_dtype == "float32"
-    assert results.read_run(described.folder / "compact-seed0")["dtype"] == "mixed_bfloat16"
+    assert results.read_run(described.folder / "quick-seed0")["dtype"] == "mixed_bfloat16"
     assert keras.config.dtype_policy().name == "float32"
