@@ -193,7 +193,11 @@ def chart(result):
     axis.set_xlabel("time of an epoch over plain PyTorch's (median; line: fastest to slowest)")
     ratio = contestants["this course (Keras on TensorFlow)"]["ratio"]
     figure.suptitle(f"The course's training takes {ratio:.2f} times as long as plain PyTorch")
-    axis.set_title(result["processor"], fontsize=9, color="#333333")
+    axis.set_title(
+        f"{result['processor']}; beside the bars: the ratio, and the peak memory",
+        fontsize=9,
+        color="#333333",
+    )
     return figure
 
 
