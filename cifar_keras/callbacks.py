@@ -1,4 +1,4 @@
-"""What happens during `model.fit` besides the steps: rate, progress line, history, checkpoint."""
+"""What happens during `model.fit` besides the steps: progress line, history, checkpoint."""
 
 import csv
 import io
@@ -21,30 +21,6 @@ COLUMNS = {
     "test_loss": "val_loss",
     "test_accuracy": "val_accuracy",
 }
-
-
-class TriangularRate(keras.callbacks.Callback):
-    """Sets the learning rate before every step: a straight line up, then one down to 0.
-
-    Smith and Topin, arXiv 1708.07120. It depends on the epoch and the batch alone, so a training
-    that resumes goes on with the rate of an unbroken one.
-
-    Args:
-        peak: the highest learning rate. warmup: the share of all steps that lead up to it.
-    """
-
-    def __init__(self, peak, warmup):
-        super().__init__()
-        self.peak, self.warmup = peak, warmup
-
-    def on_epoch_begin(self, epoch, logs=None):
-        self.epoch = epoch
-
-    def on_train_batch_begin(self, batch, logs=None):
-        steps = self.params["steps"]
-        done = (self.epoch * steps + batch + 0.5) / (self.params["epochs"] * steps)
-        rate = self.peak * min(done / self.warmup, (1 - done) / (1 - self.warmup))
-        self.model.optimizer.learning_rate = rate
 
 
 class Progress(keras.callbacks.Callback):

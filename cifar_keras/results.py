@@ -192,9 +192,7 @@ def table(runs):
     for variant, by_seed in runs.items():
         summaries = [summarize(history) for history in by_seed.values()]
         finals = [s.final_accuracy for s in summaries]
-        accuracy = f"{mean(finals):.1%}"
-        if len(finals) > 1:
-            accuracy += f" ({min(finals):.1%}–{max(finals):.1%})"
+        accuracy = _mean_and_range(finals) if len(finals) > 1 else f"{finals[0]:.1%}"
         lowest = f"{mean(s.lowest_loss for s in summaries):.2f}"
         epoch = f"({mean(s.lowest_loss_epoch for s in summaries):.0f})"
         final_loss = f"{mean(s.final_loss for s in summaries):.2f}"
@@ -203,3 +201,32 @@ def table(runs):
             f"| {lowest + ' ' + epoch:>19} |"
         )
     return "\n".join(lines)
+
+
+def fast_table(nets, reference_parameters):
+    """Nets that were made to be fast beside the reference project's best, as a Markdown table.
+
+    Args:
+        nets: `{name: run.json contents of its seeds}`. Accuracies are on the test images, means
+            over the seeds, in brackets the lowest and the highest; seconds are of a training.
+        reference_parameters: how many trainable parameters the reference project's best net has.
+    """
+    final = summarize(read_reference()["average_pooling_dropout"]).final_accuracy
+    lines = [
+        "| net | parameters | epochs | seeds | test accuracy | with mirror images | seconds |",
+        "|---|--:|--:|--:|---|---|--:|",
+        f"| the reference project's best | {reference_parameters:,} | 100 | 1 | {final:.1%} | | |",
+    ]
+    for name, runs in nets.items():
+        accuracies = [run["summary"]["final_accuracy"] for run in runs]
+        both_ways = [run["accuracy_both_ways"] for run in runs]
+        lines.append(
+            f"| {name} | {runs[0]['trainable_parameters']:,} | {runs[0]['recipe']['epochs']} "
+            f"| {len(runs)} | {_mean_and_range(accuracies)} | {_mean_and_range(both_ways)} "
+            f"| {mean(run['seconds'] for run in runs):.0f} |"
+        )
+    return "\n".join(lines)
+
+
+def _mean_and_range(shares):
+    return f"{mean(shares):.1%} ({min(shares):.1%}–{max(shares):.1%})"

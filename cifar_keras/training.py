@@ -9,7 +9,7 @@ import keras
 import numpy as np
 
 from cifar_keras import data, models
-from cifar_keras.callbacks import COLUMNS, Progress, Recorder, TriangularRate
+from cifar_keras.callbacks import COLUMNS, Progress, Recorder
 from cifar_keras.errors import UserError
 
 
@@ -68,6 +68,28 @@ class CoupledAdam(keras.optimizers.Adam):
 
     def get_config(self):
         return {**super().get_config(), "l2": self.l2}
+
+
+@keras.saving.register_keras_serializable(package="cifar_keras")
+class TriangularRate(keras.optimizers.schedules.LearningRateSchedule):
+    """A learning rate that rises from 0 in a straight line, then falls to 0 in another.
+
+    Smith and Topin, arXiv 1708.07120.
+
+    Args:
+        peak: the highest learning rate. warmup: the share of all steps that lead up to it.
+        steps: the number of all steps.
+    """
+
+    def __init__(self, peak, warmup, steps):
+        self.peak, self.warmup, self.steps = peak, warmup, steps
+
+    def __call__(self, step):
+        done = (keras.ops.cast(step, "float32") + 0.5) / self.steps
+        return self.peak * keras.ops.minimum(done / self.warmup, (1 - done) / (1 - self.warmup))
+
+    def get_config(self):
+        return {"peak": self.peak, "warmup": self.warmup, "steps": self.steps}
 
 
 def compile_model(model, recipe=REFERENCE):
@@ -187,14 +209,17 @@ def fit(model, arrays, recipe=REFERENCE, seed=0, directory=None, verbose=True):
         **dict.fromkeys(dataclasses.asdict(recipe)),  # None: off
         **recipe.record(),
     }
-    recorder = Recorder(directory, identity)
-    done = recorder.restore(model)
     images = data.normalize(x_train, recipe.normalization)
-    if not done:
-        models.whiten(model, images)
     batches = ShuffledBatches(
         images, y_train, recipe.batch_size, seed, recipe.mirror, recipe.translation
     )
+    if recipe.warmup:  # only here it is known how many steps there are
+        steps = recipe.epochs * len(batches)
+        model.optimizer.learning_rate = TriangularRate(recipe.learning_rate, recipe.warmup, steps)
+    recorder = Recorder(directory, identity)
+    done = recorder.restore(model)
+    if not done:
+        models.whiten(model, images)
 
     def begin_epoch(epoch, logs):
         batches.shuffle(epoch)
@@ -203,8 +228,6 @@ def fit(model, arrays, recipe=REFERENCE, seed=0, directory=None, verbose=True):
             keras.utils.set_random_seed(int(np.random.default_rng((seed, epoch)).integers(2**31)))
 
     callbacks = [keras.callbacks.LambdaCallback(on_epoch_begin=begin_epoch), recorder]
-    if recipe.warmup:
-        callbacks.append(TriangularRate(recipe.learning_rate, recipe.warmup))
     model.fit(
         batches,
         shuffle=False,  # Keras would shuffle the batches again, by a state that is not resumed

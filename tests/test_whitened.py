@@ -7,7 +7,7 @@ import keras
 import numpy as np
 import pytest
 
-from cifar_keras import callbacks, data, environment, models, results, study, training
+from cifar_keras import data, environment, models, results, study, training
 from cifar_keras.__main__ import main
 from cifar_keras.errors import UserError
 
@@ -164,27 +164,22 @@ def test_what_is_off_is_not_in_the_record():
     }
 
 
-def rates(epochs, steps, first=0):
-    """The learning rate of every step of a training that begins at epoch `first`."""
-    model = models.build("whitened", **SMALL)
-    training.compile_model(model, RECIPE)
-    rate = callbacks.TriangularRate(peak=2.0, warmup=0.25)
-    rate.set_params({"epochs": epochs, "steps": steps})
-    rate.set_model(model)
-    result = []
-    for epoch in range(first, epochs):
-        rate.on_epoch_begin(epoch)
-        for batch in range(steps):
-            rate.on_train_batch_begin(batch)
-            result.append(float(array(model.optimizer.learning_rate)))
-    return result
-
-
 def test_the_rate_rises_and_falls_in_straight_lines():
-    whole = rates(epochs=4, steps=10)
-    np.testing.assert_allclose(whole[:10], np.arange(0.1, 2, 0.2), rtol=1e-5)
-    np.testing.assert_allclose(whole[10:], 2 * (29.5 - np.arange(30)) / 30, rtol=1e-5)
-    assert rates(epochs=4, steps=10, first=2) == whole[20:]
+    rate = training.TriangularRate(peak=2.0, warmup=0.25, steps=40)
+    rates = [float(array(rate(step))) for step in range(40)]
+    np.testing.assert_allclose(rates[:10], np.arange(0.1, 2, 0.2), rtol=1e-5)
+    np.testing.assert_allclose(rates[10:], 2 * (29.5 - np.arange(30)) / 30, rtol=1e-5)
+    assert training.TriangularRate(**rate.get_config())(7) == rate(7)
+
+
+def test_the_rate_reaches_the_optimizer(small):
+    model = models.build("whitened", **SMALL)
+    training.fit(training.compile_model(model, RECIPE), small, RECIPE, verbose=False)
+    steps = RECIPE.epochs * 5  # of 32 of 130 images
+    assert int(array(model.optimizer.iterations)) == steps
+    # What another step would have: half a step's fall beyond 0.
+    beyond = -RECIPE.learning_rate * 0.5 / steps / (1 - RECIPE.warmup)
+    assert float(array(model.optimizer.learning_rate)) == pytest.approx(beyond, rel=1e-3)
 
 
 def test_decay_takes_from_kernels_alone():
@@ -209,7 +204,7 @@ def unbroken(small):
 
 
 def test_resumed_training_is_an_unbroken_one(small, unbroken, tmp_path, monkeypatch):
-    begin = callbacks.TriangularRate.on_epoch_begin
+    begin = training.Recorder.on_epoch_begin
 
     def killed(self, epoch, logs=None):
         if epoch == 1:
@@ -217,7 +212,7 @@ def test_resumed_training_is_an_unbroken_one(small, unbroken, tmp_path, monkeypa
         begin(self, epoch)
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(callbacks.TriangularRate, "on_epoch_begin", killed)
+        patch.setattr(training.Recorder, "on_epoch_begin", killed)
         training.train("whitened", small, RECIPE, directory=tmp_path, verbose=False, **SMALL)
     assert len(results.read_history(tmp_path / "history.csv")) == 1
     model, history = training.train(
