@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import update_readme
 
+from cifar_keras import results
 from cifar_keras.__main__ import main
 
 ROOT = Path(__file__).parents[1]
@@ -62,3 +63,11 @@ def test_every_notebook_is_listed():
 
 def test_tables_are_what_the_recorded_runs_say():
     assert update_readme.with_tables(README) == README, "run tools/update_readme.py"
+
+
+def test_three_epochs_pass_the_reference_s_hundred():
+    runs = update_readme.recorded("quick")
+    assert "Three epochs are enough to pass the reference project's 100" in README
+    assert {run["recipe"]["epochs"] for run in runs} == {3}
+    best = results.summarize(results.read_reference()["average_pooling_dropout"]).best_accuracy
+    assert len(runs) >= 5 and min(run["summary"]["final_accuracy"] for run in runs) > best

@@ -130,3 +130,22 @@ def test_the_table_has_a_line_for_each_variant(make_history):
         "1.00 (2)",
     ]
     assert [cell.strip() for cell in lines[3].split("|")[1:-1]][2:] == ["60.0%", "2.00", "1.00 (1)"]
+
+
+def test_fast_table_has_means_and_ranges_beside_the_reference():
+    def run(accuracy, both_ways, seconds):
+        return {
+            "summary": {"final_accuracy": accuracy},
+            "accuracy_both_ways": both_ways,
+            "recipe": {"epochs": 3},
+            "trainable_parameters": 294336,
+            "seconds": seconds,
+        }
+
+    *_, reference, quick = results.fast_table(
+        {"quick": [run(0.84, 0.85, 100.4), run(0.86, 0.88, 120.6)]}, 1_130_272
+    ).splitlines()
+    assert reference == "| the reference project's best | 1,130,272 | 100 | 1 | 82.3% | | |"
+    assert quick == (
+        "| quick | 294,336 | 3 | 2 | 85.0% (84.0%–86.0%) | 86.5% (85.0%–88.0%) | 110 |"
+    )

@@ -3,21 +3,31 @@
 import re
 from pathlib import Path
 
-from cifar_keras import claims, plots, results
+from cifar_keras import environment  # noqa: F401  quietly  isort: skip
+from cifar_keras import claims, models, plots, results, study
 
 ROOT = Path(__file__).parents[1]
 FOLDER = results.RESULTS / "seeds"
 
 
 def tables():
-    """`{name: table}` of the README's tables: the recorded runs, and the verdicts on them."""
+    """`{name: table}` of the README's tables: recorded runs, verdicts on them, and fast nets."""
     runs = results.read_runs(FOLDER)
     seeds = len(results.paired(runs)["fully_connected"])
+    # As the reference project had its best net: without a classifier.
+    reference = models.build("average_pooling_dropout", classifier=False)
     verdicts = [claims.judge(claims.scores(claim, runs)) for claim in claims.CLAIMS]
     return {
         "seeds": results.table(results.paired(runs)),
         "claims": claims.table({f"on the sample, {seeds} seeds": verdicts}),
+        "fast": results.fast_table({"quick": recorded("quick")}, reference.count_params()),
     }
+
+
+def recorded(name):
+    """What the finished runs of a study say of themselves."""
+    folders = [folder for _, _, folder in study.load(name).runs()]
+    return [results.read_run(folder) for folder in folders if (folder / "run.json").exists()]
 
 
 def with_tables(readme):
