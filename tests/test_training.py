@@ -145,7 +145,7 @@ def test_history_depends_on_seed_and_penalty_and_on_nothing_else(small, unbroken
 def test_recipe_reaches_the_model(initialization):
     images, labels = np.zeros((8, 32, 32, 3), "uint8"), np.zeros((8, 1), "uint8")
     recipe = training.Recipe(
-        epochs=1, learning_rate=0.0, initialization=initialization, normalization="none"
+        1, 8, learning_rate=0.0, initialization=initialization, normalization="none"
     )
     model, [row] = training.train("average_pooling", ((images, labels),) * 2, recipe, verbose=False)
     bias = keras.ops.convert_to_numpy(model.get_layer("logits").bias)
