@@ -109,9 +109,9 @@ class Recorder(keras.callbacks.Callback):
                 values = [saved[f"variable_{i}"] for i in range(meta["variables"])]
         except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
             raise UserError(f"{path} is damaged ({error}); delete it to start again") from error
-        other = [
-            name for name, value in self.identity.items() if meta["identity"].get(name) != value
-        ]
+        theirs = meta["identity"]
+        names = dict.fromkeys([*self.identity, *theirs])  # in order, each once
+        other = [name for name in names if self.identity.get(name) != theirs.get(name)]
         if other:
             raise UserError(
                 f"{path} belongs to a training with another {', '.join(other)}; "

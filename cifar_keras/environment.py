@@ -15,7 +15,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-CPUINFO = Path("/proc/cpuinfo")
+CPUINFO = Path("/proc/cpuinfo")  # Linux only: the processor's full name and what it can do
 
 
 @contextlib.contextmanager
@@ -76,7 +76,7 @@ def fastest_dtype():
     """
     if "cpu" not in str(keras.ops.zeros(1).device).lower():
         return "mixed_bfloat16"
-    features = CPUINFO.read_text() if CPUINFO.exists() else ""  # Linux only
+    features = CPUINFO.read_text() if CPUINFO.exists() else ""
     return "mixed_bfloat16" if re.search(r"\b(avx512_|amx_)?bf16\b", features) else "float32"
 
 

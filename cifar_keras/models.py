@@ -104,7 +104,7 @@ def build_whitened(
     3x3 convolution, a 2x2 max-pool, batch normalisation without scale and ReLU, then the same
     without the pool. The largest value of each channel goes to the classifier, whose logits are
     divided by 9. After Page, "How to train your ResNet" (2019), and Jordan, arXiv 2404.00498,
-    with ReLU in the place of GELU, which takes a sixth more time on a CPU.
+    with ReLU in the place of GELU, which costs a CPU more.
 
     Args:
         input_shape, num_classes: as in `build_fully_connected`.

@@ -363,7 +363,7 @@ def _device():
     device = str(keras.ops.zeros(1).device)
     if "cpu" not in device.lower():
         return device
-    info = Path("/proc/cpuinfo")  # Linux: the full name
+    info = environment.CPUINFO
     lines = info.read_text().splitlines() if info.exists() else []
     names = [line.split(":")[1].strip() for line in lines if line.startswith("model name")]
     return f"{names[0]} ({len(names)} threads)" if names else platform.processor()

@@ -17,8 +17,8 @@ from cifar_keras.errors import UserError
 class Recipe:
     """Every value that a training depends on besides the model, the data and the seed.
 
-    The defaults are the reference project's recipe. Whatever is 0 or False is left out of a
-    recipe's record, so that a new value that is off leaves the records of older runs valid.
+    The defaults are the reference project's recipe. What is 0 or False by default, and is so, is
+    left out of a recipe's record: records made before such a value existed stay valid.
     """
 
     epochs: int = 100
@@ -42,8 +42,9 @@ class Recipe:
     test_once: bool = False
 
     def record(self):
-        """The values that are not off, by name, as a run's record holds them."""
-        return {name: value for name, value in dataclasses.asdict(self).items() if value}
+        """The values by name, as a run's record holds them; `Recipe(**record)` is the recipe."""
+        values = {field: getattr(self, field.name) for field in dataclasses.fields(self)}
+        return {field.name: value for field, value in values.items() if value or field.default}
 
 
 REFERENCE = Recipe()
@@ -148,8 +149,8 @@ class ShuffledBatches(keras.utils.PyDataset):
     def __getitem__(self, batch):
         chosen = self.order[batch * self.batch_size : (batch + 1) * self.batch_size]
         images = data.shift(self.images[chosen], *self.shifts[:, chosen])
-        mirrored = self.mirrored[chosen, np.newaxis, np.newaxis, np.newaxis]
         if self.mirror:
+            mirrored = self.mirrored[chosen, np.newaxis, np.newaxis, np.newaxis]
             images = np.where(mirrored, images[:, :, ::-1], images)
         return images, self.labels[chosen]
 
@@ -177,7 +178,7 @@ def fit(model, arrays, recipe=REFERENCE, seed=0, directory=None, verbose=True):
         model: compiled, logits out.
         arrays: `((x_train, y_train), (x_test, y_test))` as the loaders in `data` return them,
             uint8. As in the reference project the test images are looked at after every epoch
-            and choose nothing.
+            (unless the recipe says `test_once`) and choose nothing.
         recipe, seed: what to do, and the seed of the batches' order.
         directory: folder for `history.csv` and `checkpoint.npz`; None keeps nothing on disk.
         verbose: show a progress line, headed by the model's name.
@@ -206,7 +207,6 @@ def fit(model, arrays, recipe=REFERENCE, seed=0, directory=None, verbose=True):
         "model": models.architecture(model),
         "data": [data.array_hash(array) for part in arrays for array in part],
         "seed": seed,
-        **dict.fromkeys(dataclasses.asdict(recipe)),  # None: off
         **recipe.record(),
     }
     images = data.normalize(x_train, recipe.normalization)
@@ -256,7 +256,7 @@ def train(variant, arrays, recipe=REFERENCE, seed=0, directory=None, verbose=Tru
     """Seeds, builds, compiles and fits one variant: a whole training in one call.
 
     Args:
-        variant: a name in `models.MODELS`; `arguments` go to its builder.
+        variant: a name that `models.build` knows; `arguments` go to its builder.
         arrays, recipe, seed, directory, verbose: as in `fit`.
 
     Returns:

@@ -69,5 +69,7 @@ def test_three_epochs_pass_the_reference_s_hundred():
     runs = update_readme.recorded("quick")
     assert "Three epochs are enough to pass the reference project's 100" in README
     assert {run["recipe"]["epochs"] for run in runs} == {3}
+    assert "seconds are those of two CPU cores in float32" in README
+    assert {(run["device"][-11:], run["dtype"]) for run in runs} == {("(2 threads)", "float32")}
     best = results.summarize(results.read_reference()["average_pooling_dropout"]).best_accuracy
     assert len(runs) >= 5 and min(run["summary"]["final_accuracy"] for run in runs) > best

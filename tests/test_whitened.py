@@ -1,4 +1,4 @@
-"""The net past ninety percent: its layers, its frozen first one, and the recipe that trains it."""
+"""The whitened net: its layers, its frozen first one, and the recipe that trains it."""
 
 import dataclasses
 import json
@@ -158,10 +158,18 @@ def test_translation_depends_on_seed_and_epoch_and_reaches_every_place():
 # --- The recipe ---------------------------------------------------------------------------------
 
 
-def test_what_is_off_is_not_in_the_record():
-    assert RECIPE.record() == {
-        name: value for name, value in dataclasses.asdict(RECIPE).items() if name != "test_once"
-    }
+def test_what_is_off_by_default_and_is_off_is_not_in_the_record():
+    assert RECIPE.record().keys() == dataclasses.asdict(RECIPE).keys() - {"test_once"}
+    for recipe in (RECIPE, training.REFERENCE, dataclasses.replace(RECIPE, weight_decay=0.0)):
+        assert training.Recipe(**recipe.record()) == recipe
+
+
+def test_a_checkpoint_with_what_is_now_off_is_refused(small, tmp_path):
+    training.train("whitened", small, RECIPE, directory=tmp_path, verbose=False, **SMALL)
+    for off in ({"mirror": False}, {"translation": 0}):
+        other = dataclasses.replace(RECIPE, **off)
+        with pytest.raises(UserError, match=f"with another {next(iter(off))}; name another"):
+            training.train("whitened", small, other, directory=tmp_path, verbose=False, **SMALL)
 
 
 def test_the_rate_rises_and_falls_in_straight_lines():
@@ -266,9 +274,8 @@ def test_train_prints_accuracy_seconds_and_parameters(described, tmp_path, capsy
     assert both_ways == f"test accuracy {recorded['accuracy_both_ways']:.4f} with mirror images"
     assert seconds == f"{recorded['seconds']:.0f} seconds"
     # 3x3 kernels from 24 to 8, 8, 16, 16 channels, an offset for each, and the classifier
-    assert (
-        parameters == f"{9 * (24 * 8 + 8 * 8 + 8 * 16 + 16 * 16) + 2 * (8 + 16) + 160:,} parameters"
-    )
+    expected = 9 * (24 * 8 + 8 * 8 + 8 * 16 + 16 * 16) + 2 * (8 + 16) + 160
+    assert parameters == f"{expected:,} parameters"
     status, again = run(tmp_path, capsys, "--seed", "4")
     assert status == 0 and again.out.splitlines()[-4:] == printed.out.splitlines()[-4:]
 
