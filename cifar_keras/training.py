@@ -216,10 +216,9 @@ def fit(model, arrays, recipe=REFERENCE, seed=0, directory=None, verbose=True):
     if recipe.warmup:  # only here it is known how many steps there are
         steps = recipe.epochs * len(batches)
         model.optimizer.learning_rate = TriangularRate(recipe.learning_rate, recipe.warmup, steps)
+    models.whiten(model, images)
     recorder = Recorder(directory, identity)
     done = recorder.restore(model)
-    if not done:
-        models.whiten(model, images)
 
     def begin_epoch(epoch, logs):
         batches.shuffle(epoch)

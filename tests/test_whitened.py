@@ -304,6 +304,18 @@ def test_verify_measures_mirrored_images_again(described, small_sample, tmp_path
     assert not as_recorded and "mirror" in line
 
 
+def test_both_ways_means_the_logits_of_image_and_mirror_image():
+    class BrightLeft:
+        """Class 0 as sure as the left pixel is bright, class 1 always as sure."""
+
+        def predict(self, images, **_):
+            left = images[:, 0, 0, 0]
+            return np.stack([left, np.full_like(left, 2.5)], axis=1)
+
+    image = np.float32([[[[3], [1]]]])  # by itself class 0; the mean of both ways is class 1
+    assert study._accuracy_both_ways(BrightLeft(), image, np.array([1])) == 1
+
+
 @pytest.mark.parametrize(
     ("features", "dtype"),
     [
