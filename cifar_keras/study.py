@@ -38,10 +38,10 @@ class Study:
     Args:
         folder: Path of the folder that holds one folder for each run.
         data: a name that `data.load_data` knows.
-        recipe: how every run is trained.
+        recipe: how the runs are trained.
         seeds: from which seeds.
         variants: `{variant: builder's arguments}`; `model` among them names the builder where
-            it is not the variant's own name.
+            it is not the variant's own name, and `recipe` holds what its recipe has otherwise.
         keep_weights: seeds whose final weights are kept.
         mixed_precision: compute in bfloat16 where the processor has instructions for it.
     """
@@ -62,13 +62,19 @@ class Study:
             for variant in self.variants
         ]
 
+    def recipe_of(self, variant):
+        """The `training.Recipe` by which a variant is trained."""
+        return dataclasses.replace(self.recipe, **self.variants[variant].get("recipe", {}))
+
     def build(self, variant):
         """The untrained, compiled net of a variant."""
+        recipe = self.recipe_of(variant)
         arguments = {"model": variant, **self.variants[variant]}
+        arguments.pop("recipe", None)
         model = models.build(
-            arguments.pop("model"), initialization=self.recipe.initialization, **arguments
+            arguments.pop("model"), initialization=recipe.initialization, **arguments
         )
-        return training.compile_model(model, self.recipe)
+        return training.compile_model(model, recipe)
 
 
 def names():
@@ -89,7 +95,10 @@ def load(name):
         content = tomllib.loads(path.read_text(encoding="utf-8"))
         recipe = training.Recipe(**content.pop("recipe"))
         lists = {key: tuple(content.pop(key)) for key in ("seeds", "keep_weights")}
-        return Study(folder=results.RESULTS / name, recipe=recipe, **lists, **content)
+        study = Study(folder=results.RESULTS / name, recipe=recipe, **lists, **content)
+        for variant in study.variants:
+            study.recipe_of(variant)  # or it is not one
+        return study
     except (ValueError, TypeError, KeyError) as error:
         raise UserError(f"{path} does not describe a study ({error}); mend it") from error
 
@@ -150,7 +159,7 @@ def _finished(study, variant, seed, folder, hashes):
     expected = {
         "variant": variant,
         "seed": seed,
-        "recipe": study.recipe.record(),
+        "recipe": study.recipe_of(variant).record(),
         "arguments": study.variants[variant],
         "data": study.data,
         "data_sha256": hashes,
@@ -171,25 +180,26 @@ def _record(study, variant, seed, folder, arrays, hashes, verbose):
     dtype = environment.fastest_dtype() if study.mixed_precision else "float32"
     with environment.dtype_policy(dtype):
         model = study.build(variant)
+    recipe = study.recipe_of(variant)
     try:
-        history = training.fit(model, arrays, study.recipe, seed, folder, verbose)
+        history = training.fit(model, arrays, recipe, seed, folder, verbose)
     except UserError as error:
         raise UserError(f"{folder.name}: {error}") from error
-    images = data.normalize(arrays[1][0], study.recipe.normalization)
+    images = data.normalize(arrays[1][0], recipe.normalization)
     labels = arrays[1][1].ravel()
     predictions = _predict(model, images)
     files.write(folder / "predictions.csv", _predictions_csv(predictions))
     if seed in study.keep_weights:
         files.write(folder / "weights.npz", _weights(model, images, labels, predictions))
     both_ways = {}
-    if study.recipe.mirror:
+    if recipe.mirror:
         both_ways["accuracy_both_ways"] = _accuracy_both_ways(model, images, labels)
     content = {
         "variant": variant,
         "seed": seed,
         "arguments": study.variants[variant],
-        "recipe": study.recipe.record(),
-        "recipe_sha256": training.recipe_hash(model, study.recipe),
+        "recipe": recipe.record(),
+        "recipe_sha256": training.recipe_hash(model, recipe),
         "trainable_parameters": sum(int(np.prod(w.shape)) for w in model.trainable_weights),
         "data": study.data,
         "data_sha256": hashes,
@@ -278,12 +288,13 @@ def load_model(study, variant, seed=0):
 def status(study):
     """One line of text for each run: finished, in training, begun, or not begun."""
     lines = []
-    for _, _, folder in study.runs():
-        lines.append(f"{folder.name:46} {_state(study, folder)}")
+    for variant, _, folder in study.runs():
+        epochs = study.recipe_of(variant).epochs
+        lines.append(f"{folder.name:46} {_state(folder, epochs)}")
     return lines
 
 
-def _state(study, folder):
+def _state(folder, planned):
     if (folder / "run.json").exists():
         return (
             f"finished, test accuracy {results.read_run(folder)['summary']['final_accuracy']:.1%}"
@@ -295,7 +306,7 @@ def _state(study, folder):
         epochs = len(results.read_history(folder / "history.csv"))
     with files.claim(folder) as idle:
         state = "interrupted" if idle else "in training"
-    return f"{state}, {epochs} of {study.recipe.epochs} epochs done"
+    return f"{state}, {epochs} of {planned} epochs done"
 
 
 def verify(study):
@@ -314,7 +325,6 @@ def verify(study):
     there = [(variant, folder) for variant, _, folder in study.runs() if folder.exists()]
     if there:
         (_, _), (images, labels) = data.load_data(study.data)
-        images, labels = data.normalize(images, study.recipe.normalization), labels.ravel()
     for variant, folder in there:
         try:
             yield True, f"{folder.name:46} {_verify_run(study, variant, folder, images, labels)}"
@@ -326,8 +336,10 @@ def verify(study):
 
 def _verify_run(study, variant, folder, images, labels):
     """What was checked, in words; raises UserError on the first thing that is not so."""
+    labels = labels.ravel()
+    recipe = study.recipe_of(variant)
     if not (folder / "run.json").exists():
-        raise UserError(f"unfinished: {_state(study, folder)}; `study run` goes on with it")
+        raise UserError(f"unfinished: {_state(folder, recipe.epochs)}; `study run` goes on with it")
     recorded, history = results.read_run(folder), results.read_history(folder / "history.csv")
     if len(history) != recorded["recipe"]["epochs"]:
         raise UserError(f"history.csv has {len(history)} epochs; restore it or record it again")
@@ -338,10 +350,11 @@ def _verify_run(study, variant, folder, images, labels):
     if len(predictions) != len(labels) or abs(np.mean(predictions == labels) - accuracy) > 1e-6:
         raise UserError("predictions.csv does not give the accuracy in history.csv; restore both")
     model = study.build(variant)
-    if recorded["recipe_sha256"] != training.recipe_hash(model, study.recipe):
+    if recorded["recipe_sha256"] != training.recipe_hash(model, recipe):
         raise UserError("was recorded by another recipe than today's code has; record it again")
     if not (folder / "weights.npz").exists():
         return f"verified, {accuracy:.2%}"
+    images = data.normalize(images, recipe.normalization)
     load_weights(model, folder / "weights.npz")
     again = np.mean(_predict(model, images) == labels)
     if abs(again - accuracy) > TOLERANCE + 1e-9:

@@ -311,6 +311,24 @@ def test_described_studies_can_be_built(name):
         )
 
 
+def test_a_variant_can_change_the_recipe(small_sample, tmp_path):
+    longer = {"model": "average_pooling", "recipe": {"epochs": 2, "normalization": "unit"}}
+    planned = study.Study(
+        tmp_path, "sample", ONE_EPOCH, (3,), {"average_pooling": {}, "longer": longer}, (3,)
+    )
+    assert [line.split()[0] for line in study.status(planned)] == [
+        "average_pooling-seed3",
+        "longer-seed3",
+    ]
+    runs = study.run(planned, verbose=False)
+    assert [len(by_seed[3]) for by_seed in runs.values()] == [1, 2]
+    run = results.read_run(folder_of(planned, "longer"))
+    assert run["recipe"] == dataclasses.replace(ONE_EPOCH, epochs=2, normalization="unit").record()
+    assert run["arguments"] == longer
+    assert all(verdicts(planned))
+    assert len(study.run(planned, verbose=False)["longer"][3]) == 2  # and is known again
+
+
 def test_the_full_study_is_the_reference_project_s():
     assert study.load("full").recipe == training.REFERENCE
     assert study.load("full").data == "full"
@@ -324,6 +342,10 @@ def test_an_unknown_or_damaged_study_is_one_line(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(study, "STUDIES", tmp_path)
     (tmp_path / "mine.toml").write_text("data = 'sample'\n")
     with pytest.raises(UserError, match="mine.toml does not describe a study"):
+        study.load("mine")
+    text = "data = 'sample'\nseeds = [0]\nkeep_weights = []\n[recipe]\n[variants]\n"
+    (tmp_path / "mine.toml").write_text(text + "fully_connected = { recipe = { epoch = 2 } }\n")
+    with pytest.raises(UserError, match="mine.toml does not describe a study .*epoch"):
         study.load("mine")
 
 
