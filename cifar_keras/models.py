@@ -96,19 +96,27 @@ def build_average_pooling_dropout(
 
 
 def build_whitened(
-    input_shape=(32, 32, 3), num_classes=10, widths=(32, 64, 64), initialization="dirac"
+    input_shape=(32, 32, 3),
+    num_classes=10,
+    widths=(32, 64, 64),
+    depths=None,
+    residual=False,
+    initialization="dirac",
 ):
-    """A net that learns quickly: whitened patches, two convolutions a stage, max over positions.
+    """A net that learns quickly: whitened patches, some convolutions a stage, max over positions.
 
     The first convolution is frozen; `whiten` sets it from the training images. Each stage is a
     3x3 convolution, a 2x2 max-pool, batch normalisation without scale and ReLU, then the same
-    without the pool. The largest value of each channel goes to the classifier, whose logits are
-    divided by 9. After Page, "How to train your ResNet" (2019), and Jordan, arXiv 2404.00498,
-    with ReLU in the place of GELU, which costs a CPU more.
+    without the pool as often as it is deep. The largest value of each channel goes to the
+    classifier, whose logits are divided by 9. After Page, "How to train your ResNet" (2019), and
+    Jordan, arXiv 2404.00498, with ReLU in the place of GELU, which costs a CPU more.
 
     Args:
         input_shape, num_classes: as in `build_fully_connected`.
         widths: filters of the convolutions, stage by stage; up to 3 stages of images 32 x 32.
+        depths: convolutions of each stage; None: two.
+        residual: add what a stage's first convolution gives to what its last one gives (He et
+            al., arXiv 1512.03385).
         initialization: "dirac" lets every convolution hand its input channels on unchanged, as
             far as it has filters, and draws the other filters as "pytorch" does;
             "pytorch" and "keras" as in `build_fully_connected`.
@@ -128,12 +136,20 @@ def build_whitened(
             f"widths is {widths!r}: give whole numbers from 1, one for each stage, and no more "
             "stages than the image can be halved"
         )
+    depths = [2] * len(widths) if depths is None else depths
+    whole = isinstance(depths, tuple | list) and all(type(depth) is int for depth in depths)
+    if not whole or len(depths) != len(widths) or min(depths) < 1:
+        raise UserError(
+            f"depths is {depths!r}: give whole numbers from 1, one for each of {len(widths)} widths"
+        )
     inputs = keras.Input(input_shape, name="image")
     channels = 2 * input_shape[2] * PATCH**2
     x = layers.Conv2D(channels, PATCH, use_bias=False, trainable=False, name="whitening")(inputs)
     x = layers.Activation("relu", name="relu_0")(x)
-    for stage, width in enumerate(widths, start=1):
-        for number in (2 * stage - 1, 2 * stage):
+    number = 0
+    for stage, (width, depth) in enumerate(zip(widths, depths, strict=True), start=1):
+        for place in range(depth):
+            number += 1
             x = layers.Conv2D(
                 width,
                 3,
@@ -142,13 +158,17 @@ def build_whitened(
                 name=f"convolution_{number}",
                 kernel_initializer=_kernel_initializer(initialization, 3 * 3 * channels),
             )(x)
-            if number % 2:
+            if place == 0:
                 x = layers.MaxPooling2D(2, strides=2, name=f"pool_{stage}")(x)
             x = layers.BatchNormalization(
                 momentum=0.6, epsilon=1e-5, scale=False, name=f"normalization_{number}"
             )(x)
             x = layers.Activation("relu", name=f"relu_{number}")(x)
             channels = width
+            if place == 0:
+                first = x
+        if residual and depth > 1:
+            x = layers.Add(name=f"sum_{stage}")([first, x])
     x = layers.GlobalMaxPooling2D(name="maximum")(x)
     # float32 whatever the policy: the loss takes logarithms of differences between logits.
     x = layers.Dense(num_classes, use_bias=False, dtype="float32", name="classifier")(x)

@@ -38,6 +38,9 @@ class Recipe:
     mirror: bool = False
     # Move each image by up to this many pixels, anew in each epoch.
     translation: int = 0
+    # The share of each training label that is spread evenly over all classes (Szegedy et al.,
+    # arXiv 1512.00567).
+    label_smoothing: float = 0.0
     # Look at the test images after the last epoch alone.
     test_once: bool = False
 
@@ -97,6 +100,7 @@ def compile_model(model, recipe=REFERENCE):
     """Compiles `model` (logits out) with the recipe's optimizer and cross-entropy; returns it.
 
     The penalty sits in the optimizer, so the reported loss is the cross-entropy alone (in nats).
+    Labels are class numbers; where the recipe smooths them, shares of the classes (n, num_classes).
     """
     if recipe.momentum:
         optimizer = keras.optimizers.SGD(
@@ -105,9 +109,14 @@ def compile_model(model, recipe=REFERENCE):
         optimizer.exclude_from_weight_decay(var_names=["bias", "beta"])
     else:
         optimizer = CoupledAdam(recipe.learning_rate, l2=recipe.weight_decay)
+    smooth = recipe.label_smoothing > 0
     model.compile(
         optimizer=optimizer,
-        loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+        loss=(
+            keras.losses.CategoricalCrossentropy(from_logits=True)
+            if smooth
+            else keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+        ),
         metrics=["accuracy"],
         # JAX needs its compiler; TensorFlow on a CPU is faster without XLA.
         jit_compile=keras.backend.backend() == "jax",
@@ -121,7 +130,7 @@ class ShuffledBatches(keras.utils.PyDataset):
     A training that resumes at epoch k therefore sees the very batches of an unbroken one.
 
     Args:
-        images: float32 (n, height, width, channels); labels: integers (n,) or (n, 1).
+        images: float32 (n, height, width, channels); labels: (n, ...).
         batch_size: images in a batch; the last batch of an epoch may be smaller.
         seed: seed of the order.
         mirror, translation: as in `Recipe`.
@@ -186,7 +195,8 @@ def fit(model, arrays, recipe=REFERENCE, seed=0, directory=None, verbose=True):
     Returns:
         The history, a list with one dict an epoch: epoch (from 1), training and test
         cross-entropy in nats, training and test accuracy in [0, 1], seconds. The training
-        figures are running means over the epoch, dropout and changes of the images switched on.
+        figures are running means over the epoch, dropout and changes of the images switched on,
+        labels smoothed.
         Test figures that the recipe does not look at are NaN.
 
     Raises:
@@ -210,6 +220,12 @@ def fit(model, arrays, recipe=REFERENCE, seed=0, directory=None, verbose=True):
         **recipe.record(),
     }
     images = data.normalize(x_train, recipe.normalization)
+    if recipe.label_smoothing:  # in training alone: the test loss stays the cross-entropy
+        y_train, y_test = (
+            keras.utils.to_categorical(labels, model.output_shape[-1])
+            for labels in (y_train, y_test)
+        )
+        y_train += recipe.label_smoothing * (y_train.mean(axis=1, keepdims=True) - y_train)
     batches = ShuffledBatches(
         images, y_train, recipe.batch_size, seed, recipe.mirror, recipe.translation
     )

@@ -90,6 +90,35 @@ def test_unfit_widths_are_refused(widths):
         models.build("whitened", widths=widths)
 
 
+def test_depths_place_convolutions_and_a_residual_adds_the_stage_s_first_to_its_last(small):
+    # Drawn kernels: "dirac" ones would hand the first on as the last.
+    arguments = {"widths": (8, 8), "depths": (3, 1), "initialization": "pytorch"}
+    plain, residual = (models.build("whitened", **arguments, residual=r) for r in (False, True))
+    names = [layer.name for layer in residual.layers]
+    assert [name for name in names if name[:4] in ("conv", "pool", "sum_")] == (
+        ["convolution_1", "pool_1", "convolution_2", "convolution_3", "sum_1"]
+        + ["convolution_4", "pool_2"]
+    )
+    assert models.architecture(plain) != models.architecture(residual)
+    parts = keras.Model(
+        residual.input, [residual.get_layer(n).output for n in ("relu_1", "relu_3", "sum_1")]
+    )
+    first, last, both = map(array, parts(data.normalize(small[0][0][:4])))
+    np.testing.assert_allclose(first + last, both, rtol=1e-5)
+    assert first.any() and last.any()
+
+
+def test_two_convolutions_a_stage_by_default():
+    one, other = (models.build("whitened", depths=depths) for depths in (None, (2, 2, 2)))
+    assert models.architecture(one) == models.architecture(other)
+
+
+@pytest.mark.parametrize("depths", [(2,), (2, 2, 0), (2, 2, 2.0), 2])
+def test_unfit_depths_are_refused(depths):
+    with pytest.raises(UserError, match="give whole numbers from 1, one for each of 3 widths"):
+        models.build("whitened", depths=depths)
+
+
 def test_an_unknown_initialization_is_refused():
     with pytest.raises(UserError, match="'orthogonal'; choose one of: pytorch, keras, dirac"):
         models.build("whitened", initialization="orthogonal")
@@ -159,7 +188,10 @@ def test_translation_depends_on_seed_and_epoch_and_reaches_every_place():
 
 
 def test_what_is_off_by_default_and_is_off_is_not_in_the_record():
-    assert RECIPE.record().keys() == dataclasses.asdict(RECIPE).keys() - {"test_once"}
+    assert RECIPE.record().keys() == dataclasses.asdict(RECIPE).keys() - {
+        "label_smoothing",
+        "test_once",
+    }
     for recipe in (RECIPE, training.REFERENCE, dataclasses.replace(RECIPE, weight_decay=0.0)):
         assert training.Recipe(**recipe.record()) == recipe
 
@@ -188,6 +220,31 @@ def test_the_rate_reaches_the_optimizer(small):
     # What another step would have: half a step's fall beyond 0.
     beyond = -RECIPE.learning_rate * 0.5 / steps / (1 - RECIPE.warmup)
     assert float(array(model.optimizer.learning_rate)) == pytest.approx(beyond, rel=1e-3)
+
+
+def test_smoothed_labels_are_trained_on_and_whole_ones_measured(small, monkeypatch):
+    smoothed = dataclasses.replace(RECIPE, epochs=1, learning_rate=1e-9, label_smoothing=0.2)
+    fed = []
+    monkeypatch.setattr(
+        training,
+        "ShuffledBatches",
+        lambda images, labels, *a, shuffled=training.ShuffledBatches: (
+            fed.append(labels),
+            shuffled(images, labels, *a),
+        )[1],
+    )
+    model, [row] = training.train("whitened", small, smoothed, verbose=False, **SMALL)
+    assert fed[0].shape == (130, 10)
+    np.testing.assert_allclose(fed[0].max(axis=1), 0.8 + 0.02, rtol=1e-6)
+    np.testing.assert_allclose(fed[0].min(axis=1), 0.02, rtol=1e-6)
+    assert np.array_equal(fed[0].argmax(axis=1), small[0][1].ravel())
+    (_, _), (images, labels) = small
+    logits = array(model(data.normalize(images, "standardized")))
+    losses = array(
+        keras.losses.sparse_categorical_crossentropy(labels.ravel(), logits, from_logits=True)
+    )
+    assert row["test_loss"] == pytest.approx(losses.mean(), rel=1e-4)
+    assert row["test_accuracy"] == pytest.approx(np.mean(logits.argmax(axis=1) == labels.ravel()))
 
 
 def test_decay_takes_from_kernels_alone():
