@@ -12,6 +12,7 @@ import numpy as np
 from keras import layers
 
 from cifar_keras.errors import UserError
+from cifar_keras.normalization import BatchNormalization
 
 # Filters of the convolutions, stage by stage; every stage ends in a max-pool.
 TRUNK = ((16, 32), (64, 128), (128,), (256, 256))
@@ -160,7 +161,7 @@ def build_whitened(
             )(x)
             if place == 0:
                 x = layers.MaxPooling2D(2, strides=2, name=f"pool_{stage}")(x)
-            x = layers.BatchNormalization(
+            x = BatchNormalization(
                 momentum=0.6, epsilon=1e-5, scale=False, name=f"normalization_{number}"
             )(x)
             x = layers.Activation("relu", name=f"relu_{number}")(x)

@@ -7,7 +7,7 @@ import keras
 import numpy as np
 import pytest
 
-from cifar_keras import data, environment, models, results, study, training
+from cifar_keras import data, environment, measure, models, normalization, results, study, training
 from cifar_keras.__main__ import main
 from cifar_keras.errors import UserError
 
@@ -106,6 +106,31 @@ def test_depths_place_convolutions_and_a_residual_adds_the_stage_s_first_to_its_
     first, last, both = map(array, parts(data.normalize(small[0][0][:4])))
     np.testing.assert_allclose(first + last, both, rtol=1e-5)
     assert first.any() and last.any()
+
+
+def test_batch_normalisation_is_keras_own(small):
+    images = np.random.default_rng(3).normal(1, 2, (7, 5, 5, 6)).astype("float32")
+    steps = []
+    for kind in (keras.layers.BatchNormalization, normalization.BatchNormalization):
+        layer = kind(momentum=0.6, epsilon=1e-5, scale=False)
+        layer.build(images.shape)
+        layer.beta.assign(np.arange(6))
+
+        def loss(inputs, layer=layer):
+            return keras.ops.sum(layer(inputs[0], training=True) ** 3)
+
+        outputs = array(layer(images, training=True))
+        steps.append(
+            [
+                outputs,
+                array(layer.moving_mean),
+                array(layer.moving_variance),
+                measure.gradient(loss, [images])[0],
+                array(layer(images, training=False)),
+            ]
+        )
+    for keras_own, ours in zip(*steps, strict=True):
+        np.testing.assert_allclose(ours, keras_own, rtol=1e-4, atol=1e-4)
 
 
 def test_two_convolutions_a_stage_by_default():
