@@ -217,9 +217,11 @@ def shift(images: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> np.ndarr
         return images
     sides = (margin, margin)
     padded = np.pad(images, ((0, 0), sides, sides, (0, 0)), mode="reflect")
-    windows = np.lib.stride_tricks.sliding_window_view(padded, (height, width), axis=(1, 2))
-    chosen = windows[np.arange(len(images)), margin - rows, margin - columns]
-    return np.moveaxis(chosen, 1, -1)
+    moved = np.empty_like(images)
+    # Slices are copied in whole rows; one gather of all windows takes four times as long.
+    for i, (top, left) in enumerate(zip(margin - rows, margin - columns, strict=True)):
+        moved[i] = padded[i, top : top + height, left : left + width]
+    return moved
 
 
 def check_labels(labels: np.ndarray, num_classes: int = 10) -> None:

@@ -159,8 +159,8 @@ class ShuffledBatches(keras.utils.PyDataset):
         chosen = self.order[batch * self.batch_size : (batch + 1) * self.batch_size]
         images = data.shift(self.images[chosen], *self.shifts[:, chosen])
         if self.mirror:
-            mirrored = self.mirrored[chosen, np.newaxis, np.newaxis, np.newaxis]
-            images = np.where(mirrored, images[:, :, ::-1], images)
+            mirrored = self.mirrored[chosen]
+            images[mirrored] = images[mirrored, :, ::-1]  # of the copy that indexing made
         return images, self.labels[chosen]
 
 
