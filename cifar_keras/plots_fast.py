@@ -1,0 +1,177 @@
+"""The figures of notebook 08, where accuracy comes from and what it costs; as in `plots`."""
+
+import numpy as np
+from matplotlib.ticker import NullFormatter, PercentFormatter
+
+from cifar_keras import claims
+from cifar_keras.plots import FAINT, INK, _figure
+
+# Okabe & Ito's palette, from the largest feature maps to what follows them.
+SIZES = ("#56B4E9", "#0072B2", "#E69F00", "#D55E00", "#CC79A7")
+OURS, REFERENCE = "#D55E00", "#E69F00"
+
+
+def parameter_diet(parameters):
+    """Where the parameters of several nets sit: one bar for each net, split by size of the maps.
+
+    Args:
+        parameters: `{net: {group of layers: trainable parameters}}`, the same groups in each, up
+            to five.
+    """
+    figure = _figure(9, 0.8 * len(parameters) + 1.9)
+    axis = figure.subplots()
+    groups = list(next(iter(parameters.values())))
+    for row, counts in enumerate(parameters.values()):
+        left = 0
+        for group, color in zip(groups, SIZES, strict=False):
+            label = group if row == 0 else None
+            axis.barh(row, counts[group] / 1e6, left=left, color=color, label=label)
+            left += counts[group] / 1e6
+        axis.text(left + 0.02, row, f"{sum(counts.values()):,}", va="center", color=INK)
+    nets, totals = list(parameters), [sum(counts.values()) for counts in parameters.values()]
+    axis.set_yticks(range(len(nets)), nets)
+    axis.invert_yaxis()
+    axis.set(xlabel="trainable parameters (millions)", xlim=(0, 1.2 * max(totals) / 1e6))
+    axis.spines[["top", "right"]].set_visible(False)
+    axis.legend(frameon=False, loc="lower right")
+    times = totals[0] / totals[-1]
+    figure.suptitle(f"{nets[-1]} has {times:.0f} times fewer parameters than {nets[0]}")
+    figure.set_label(
+        "Horizontal bars of trainable parameters, split by where they sit: "
+        + "; ".join(
+            f"{net} {sum(counts.values()):,}, of which "
+            + ", ".join(f"{group} {count:,}" for group, count in counts.items())
+            for net, counts in parameters.items()
+        )
+        + "."
+    )
+    return figure
+
+
+def schedule(rates):
+    """The learning rate over the steps of a training.
+
+    Args:
+        rates: learning rates (steps,).
+    """
+    figure = _figure(6.4, 2.8)
+    axis = figure.subplots()
+    axis.plot(np.arange(1, len(rates) + 1), rates, color=OURS, linewidth=2.2)
+    axis.set(xlabel="step", ylabel="learning rate", ylim=(0, None))
+    axis.spines[["top", "right"]].set_visible(False)
+    figure.suptitle("Up quickly, down slowly, and to nothing at the end")
+    figure.set_label(
+        "The learning rate over the steps: a straight line up from zero over the first fifth of "
+        "the training, then a straight line down to zero."
+    )
+    return figure
+
+
+def ladder(accuracies):
+    """Test accuracy of recipes that differ from one to the next by one change.
+
+    Args:
+        accuracies: `{recipe: accuracies}` in order, in [0, 1], one for each seed, the seeds in the
+            same order.
+    """
+    names, values = list(accuracies), np.array(list(accuracies.values()))
+    means, gains = values.mean(axis=1), np.diff(values, axis=0)
+    verdicts = [claims.judge(gain) for gain in gains]
+    figure = _figure(9, 0.55 * len(names) + 1.5)
+    axis = figure.subplots()
+    for row, of_seeds in enumerate(values):
+        color = REFERENCE if row == 0 else OURS
+        axis.plot(of_seeds, [row] * len(of_seeds), "o", color=color, alpha=0.5, markersize=6)
+        axis.plot(means[row], row, "|", color=INK, markersize=18, markeredgewidth=2)
+    axis.plot(means, range(len(names)), color=FAINT, linewidth=1, zorder=0)
+    right = values.max() + 0.08 * np.ptp(values)
+    for row, verdict in enumerate(verdicts, start=1):
+        half = 100 * (verdict.high - verdict.mean)
+        axis.text(right, row, f"{100 * verdict.mean:+.1f} ± {half:.1f}", va="center", color=INK)
+    axis.text(right, 0, "points gained", va="center", color=INK)
+    axis.set_yticks(range(len(names)), names)
+    axis.invert_yaxis()
+    axis.set_xlabel(f"test accuracy (dots: {values.shape[1]} seeds, bars: their means)")
+    axis.set_xlim(values.min() - 0.05 * np.ptp(values), right + 0.3 * np.ptp(values))
+    axis.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+    axis.spines[["top", "right"]].set_visible(False)
+    axis.set_axisbelow(True)
+    axis.grid(axis="x", color="#dddddd", linewidth=0.6)
+    clear = sum(verdict.low > 0 for verdict in verdicts)
+    figure.suptitle(
+        f"From {means[0]:.0%} to {means[-1]:.0%} in {len(gains)} changes; "
+        f"{clear} gain more than the seeds scatter"
+    )
+    figure.set_label(
+        "Test accuracy of recipes, one change a row: "
+        + ", ".join(f"{name} {mean:.1%}" for name, mean in zip(names, means, strict=True))
+        + "; a dot for each seed, the gain over the row above with its 95% interval at the right."
+    )
+    return figure
+
+
+def race(histories):
+    """Test accuracy over the seconds of training, for nets that had the same time.
+
+    Args:
+        histories: `{net: [(seconds, test accuracy), ...]}`, the reference project's net first.
+    """
+    figure = _figure(7, 3.6)
+    axis = figure.subplots()
+    for (name, points), color, line in zip(
+        histories.items(), (REFERENCE, OURS), ("--", "-"), strict=True
+    ):
+        seconds, accuracies = zip(*points, strict=True)
+        axis.plot(seconds, accuracies, line, color=color, linewidth=2, marker=".", label=name)
+    axis.set(xlabel="seconds of training", ylabel="test accuracy (share of images)")
+    axis.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+    axis.spines[["top", "right"]].set_visible(False)
+    axis.grid(axis="y", color="#dddddd", linewidth=0.6)
+    axis.legend(frameon=False, loc="lower right")
+    (reference, theirs), (ours, own) = histories.items()
+    difference = 100 * (own[-1][1] - theirs[-1][1])
+    figure.suptitle(f"In the same time {ours} gets {difference:+.0f} points against {reference}")
+    figure.set_label(
+        f"Test accuracy over the seconds of training, one line for {reference} and one for {ours}."
+    )
+    return figure
+
+
+def accuracy_by_parameters(nets, goal=0.9):
+    """Test accuracy against trainable parameters, on a logarithmic axis.
+
+    Args:
+        nets: `{net: (trainable parameters, accuracies in [0, 1], one for each seed)}`, the
+            reference project's first. goal: the accuracy to reach.
+    """
+    figure = _figure(7, 3.8)
+    axis = figure.subplots()
+    axis.axhline(goal, color=FAINT, linewidth=1, linestyle="--")
+    for i, (name, (parameters, accuracies)) in enumerate(nets.items()):
+        color, mean = REFERENCE if i == 0 else OURS, np.mean(accuracies)
+        axis.vlines(parameters, min(accuracies), max(accuracies), color=color, linewidth=4)
+        axis.plot(parameters, mean, "o", color=color, markersize=9)
+        axis.annotate(
+            f"{name}, {mean:.1%}", (parameters, mean), (9, -4), textcoords="offset points"
+        )
+    counts = [parameters for parameters, _ in nets.values()]
+    axis.set(xscale="log", xlim=(0.7 * min(counts), 4 * max(counts)))
+    axis.set(xlabel="trainable parameters", ylabel="test accuracy (share of images)")
+    ticks = [n for n in (100_000, 200_000, 500_000, 1_000_000, 2_000_000) if n >= min(counts) / 2]
+    axis.set_xticks(ticks, [f"{n:,}" for n in ticks])
+    axis.xaxis.set_minor_formatter(NullFormatter())
+    axis.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+    axis.spines[["top", "right"]].set_visible(False)
+    past = [n for n, (_, accuracies) in nets.items() if np.mean(accuracies) >= goal]
+    fewest = min(past, key=lambda name: nets[name][0]) if past else None
+    figure.suptitle(
+        f"{goal:.0%} with {counts[0] / nets[fewest][0]:.0f} times fewer parameters: {fewest}"
+        if fewest
+        else f"None reaches {goal:.0%} yet"
+    )
+    figure.set_label(
+        "Test accuracy against trainable parameters: "
+        + ", ".join(f"{n} {p:,} and {np.mean(a):.1%}" for n, (p, a) in nets.items())
+        + f"; a dashed line at {goal:.0%}."
+    )
+    return figure

@@ -1,0 +1,80 @@
+"""Whether the figures of the fast nets say their finding, in the title and in words."""
+
+import numpy as np
+import pytest
+from matplotlib.figure import Figure
+
+from cifar_keras import plots_fast as figures
+
+PARAMETERS = {
+    "large": {"32×32": 100_000, "4×4": 900_000},
+    "small": {"32×32": 80_000, "4×4": 20_000},
+}
+ACCURACIES = {
+    "before": [0.50, 0.52, 0.51, 0.53],
+    "+ much": [0.60, 0.63, 0.61, 0.64],
+    "+ nothing": [0.61, 0.62, 0.63, 0.62],
+}
+REFERENCE, COMPACT = (1_000_000, [0.82]), (125_000, [0.90, 0.91, 0.92])
+
+
+def title(figure):
+    return figure.get_suptitle()
+
+
+def race(own):
+    return figures.race({"reference": [(1, 0.3), (20, 0.5)], "ours": [(1, 0.4), (19, own)]})
+
+
+@pytest.fixture
+def drawn():
+    return {
+        "parameter_diet": figures.parameter_diet(PARAMETERS),
+        "schedule": figures.schedule(np.minimum(np.arange(20) / 4, (20 - np.arange(20)) / 16)),
+        "ladder": figures.ladder(ACCURACIES),
+        "race": race(0.7),
+        "accuracy_by_parameters": figures.accuracy_by_parameters(
+            {"reference": REFERENCE, "compact": COMPACT}
+        ),
+    }
+
+
+def test_every_figure_has_a_title_a_description_and_labels(drawn):
+    public = {
+        name
+        for name, value in vars(figures).items()
+        if callable(value) and value.__module__ == figures.__name__ and name[0].islower()
+    }
+    assert drawn.keys() == public
+    for name, figure in drawn.items():
+        assert isinstance(figure, Figure)
+        assert len(title(figure)) > 20, name
+        assert len(figure.get_label()) > 60, name
+        assert all(axis.get_xlabel() or axis.get_ylabel() for axis in figure.axes), name
+
+
+def test_nothing_is_clipped_in_a_title(drawn):
+    for name, figure in drawn.items():
+        figure.canvas.draw()
+        right = figure._suptitle.get_window_extent().x1
+        assert right <= figure.bbox.x1, f"the title of {name} is wider than the figure"
+
+
+def test_titles_follow_the_numbers(drawn):
+    assert title(drawn["parameter_diet"]) == "small has 10 times fewer parameters than large"
+    assert title(drawn["ladder"]).startswith("From 52% to 62% in 2 changes; 1 gain")
+    assert "ours gets +20 points" in title(drawn["race"])
+    assert "ours gets -10 points" in title(race(0.4))
+    assert "90% with 8 times fewer parameters: compact" in title(drawn["accuracy_by_parameters"])
+    alone = figures.accuracy_by_parameters({"reference": REFERENCE})
+    assert title(alone) == "None reaches 90% yet"
+
+
+def test_the_race_s_description_holds_no_number_of_this_run():
+    assert race(0.7).get_label() == race(0.4).get_label()
+
+
+def test_gains_are_paired_over_the_seeds(drawn):
+    texts = [text.get_text() for text in drawn["ladder"].axes[0].texts]
+    # Differences of 10, 11, 10, 11 points: s is 0.577, t of three degrees of freedom 3.18.
+    assert "+10.5 ± 0.9" in texts and "+0.0 ± 2.9" in texts
