@@ -3,12 +3,14 @@
 import csv
 import dataclasses
 import errno
+import gc
 import io
 import json
 import os
 import re
 import subprocess
 import sys
+import weakref
 from contextlib import redirect_stdout
 from pathlib import Path
 
@@ -585,3 +587,17 @@ def test_progress_of_a_resumed_training_counts_what_is_left():
     shown = states(progress("net", epochs=4, steps=10, pace=3.0, first=2))
     assert shown[0] == "net █████░░░░░  3/4  0:30 left"
     assert shown[-1] == "net ██████████  4/4  train 0.103  test 0.200  60 s"
+
+
+def test_the_images_are_let_go_after_the_training(small, monkeypatch):
+    normalized = []
+
+    def normalize(images, method, original=data.normalize):
+        result = original(images, method)
+        normalized.append(weakref.ref(result))
+        return result
+
+    monkeypatch.setattr(data, "normalize", normalize)
+    training.train("average_pooling", small, ONE, verbose=False)
+    gc.collect()
+    assert [reference() is None for reference in normalized] == [True, True]
