@@ -4,7 +4,8 @@
 
 needs `pip install -e '.[backends]'` and a machine with nothing else to do. Every contestant is a
 process of its own that waits for its turn; the turns are interleaved, so that a machine which
-slows down slows them all. Writes `epoch_time.json` and `epoch_time.png` beside this file.
+slows down slows them all. Writes `epoch_time.json` and `epoch_time.png` beside this file, on a
+processor with instructions for bfloat16 `epoch_time_bfloat16.json` and `.png`.
 """
 
 import json
@@ -206,5 +207,6 @@ if __name__ == "__main__":
         work(sys.argv[1])
     else:
         result = measure()
-        (HERE / "epoch_time.json").write_text(json.dumps(result, indent=1) + "\n")
-        chart(result).savefig(HERE / "epoch_time.png", dpi=120)
+        name = "epoch_time_bfloat16" if processor()[1] else "epoch_time"
+        (HERE / f"{name}.json").write_text(json.dumps(result, indent=1) + "\n")
+        chart(result).savefig(HERE / f"{name}.png", dpi=120)

@@ -20,7 +20,9 @@ def tables():
     return {
         "seeds": results.table(results.paired(runs)),
         "claims": claims.table({f"on the sample, {seeds} seeds": verdicts}),
-        "fast": results.fast_table({"quick": recorded("quick")}, reference.count_params()),
+        "fast": results.fast_table(
+            {name: recorded(name) for name in ("quick", "compact")}, reference.count_params()
+        ),
     }
 
 
