@@ -130,7 +130,10 @@ def race(histories):
     axis.legend(frameon=False, loc="lower right")
     (reference, theirs), (ours, own) = histories.items()
     difference = 100 * (own[-1][1] - theirs[-1][1])
-    figure.suptitle(f"In the same time {ours} gets {difference:+.0f} points against {reference}")
+    more = "more" if difference > 0 else "less"
+    figure.suptitle(
+        f"In the same time {ours} gets {abs(difference):.0f} points {more} than {reference}"
+    )
     figure.set_label(
         f"Test accuracy over the seconds of training, one line for {reference} and one for {ours}."
     )
