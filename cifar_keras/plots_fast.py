@@ -97,10 +97,10 @@ def ladder(accuracies):
     axis.spines[["top", "right"]].set_visible(False)
     axis.set_axisbelow(True)
     axis.grid(axis="x", color="#dddddd", linewidth=0.6)
-    clear = sum(verdict.low > 0 for verdict in verdicts)
+    gained, lost = sum(v.low > 0 for v in verdicts), sum(v.high < 0 for v in verdicts)
     figure.suptitle(
-        f"From {means[0]:.0%} to {means[-1]:.0%} in {len(gains)} changes; "
-        f"{clear} gain more than the seeds scatter"
+        f"From {means[0]:.0%} to {means[-1]:.0%} in {len(gains)} changes; beyond the scatter of "
+        f"the seeds {gained} gain, {lost} {'loses' if lost == 1 else 'lose'}"
     )
     figure.set_label(
         "Test accuracy of recipes, one change a row: "

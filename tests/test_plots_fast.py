@@ -62,7 +62,10 @@ def test_nothing_is_clipped_in_a_title(drawn):
 
 def test_titles_follow_the_numbers(drawn):
     assert title(drawn["parameter_diet"]) == "small has 10 times fewer parameters than large"
-    assert title(drawn["ladder"]).startswith("From 52% to 62% in 2 changes; 1 gain")
+    assert "From 52% to 62% in 2 changes" in title(drawn["ladder"])
+    assert "1 gain, 0 lose" in title(drawn["ladder"])
+    falling = dict(reversed(ACCURACIES.items()))
+    assert "0 gain, 1 loses" in title(figures.ladder(falling))
     assert "ours gets 20 points more than reference" in title(drawn["race"])
     assert "ours gets 10 points less than reference" in title(race(0.4))
     assert "90% with 8 times fewer parameters: compact" in title(drawn["accuracy_by_parameters"])
