@@ -218,7 +218,7 @@ def shift(images: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> np.ndarr
     sides = (margin, margin)
     padded = np.pad(images, ((0, 0), sides, sides, (0, 0)), mode="reflect")
     moved = np.empty_like(images)
-    # Slices are copied in whole rows; one gather of all windows takes four times as long.
+    # Slices are copied in whole rows; one gather of all windows takes longer.
     for i, (top, left) in enumerate(zip(margin - rows, margin - columns, strict=True)):
         moved[i] = padded[i, top : top + height, left : left + width]
     return moved

@@ -13,11 +13,12 @@ class BatchNormalization(layers.BatchNormalization):
 
     Keras puts mean, variance and scaling together from elementary operations, each of which goes
     through memory once more, in float32; in a net of small convolutions that is a third of the
-    training. Ioffe and Szegedy, arXiv 1502.03167. For images, channels last, without `scale`.
+    training. Ioffe and Szegedy, arXiv 1502.03167. With `scale` it is Keras' own in training, too.
+    Inputs: float (n, height, width, channels).
     """
 
     def call(self, inputs, training=None, mask=None):
-        if not training or keras.backend.backend() != "tensorflow":
+        if not training or self.scale or keras.backend.backend() != "tensorflow":
             return super().call(inputs, training=training, mask=mask)
         outputs, mean, variance, *_ = tensorflow.raw_ops.FusedBatchNormV3(
             x=inputs,

@@ -1,6 +1,7 @@
 """What several rooms' tests share: a small cut of the sample, and hand-made histories."""
 
 import pytest
+from matplotlib.figure import Figure
 
 # environment first, as everywhere: the processes that tests start inherit its settings, and have to
 # compute the same digits.
@@ -46,3 +47,26 @@ def make_history():
         ]
 
     return make
+
+
+@pytest.fixture(scope="session")
+def check_figures():
+    """A function that checks figures, by the name of their function, for what all of them need."""
+
+    def check(module, drawn):
+        public = {
+            name
+            for name, value in vars(module).items()
+            if callable(value) and value.__module__ == module.__name__ and name[0].islower()
+        }
+        assert drawn.keys() == public
+        for name, figure in drawn.items():
+            assert isinstance(figure, Figure)
+            assert len(figure.get_suptitle()) > 20, name
+            assert len(figure.get_label()) > 60, name
+            assert all(axis.get_xlabel() or axis.get_ylabel() for axis in figure.axes), name
+            figure.canvas.draw()
+            right = figure._suptitle.get_window_extent().x1
+            assert right <= figure.bbox.x1, f"the title of {name} is wider than the figure"
+
+    return check

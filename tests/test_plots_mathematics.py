@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-from matplotlib.figure import Figure
 
 from cifar_keras import measure, models
 from cifar_keras import plots_mathematics as figures
@@ -52,25 +51,8 @@ def drawn():
     }
 
 
-def test_every_figure_has_a_title_a_description_and_labels(drawn):
-    public = {
-        name
-        for name, value in vars(figures).items()
-        if callable(value) and value.__module__ == figures.__name__ and name[0].islower()
-    }
-    assert drawn.keys() == public
-    for name, figure in drawn.items():
-        assert isinstance(figure, Figure)
-        assert len(title(figure)) > 20, name
-        assert len(figure.get_label()) > 60, name
-        assert all(axis.get_xlabel() or axis.get_ylabel() for axis in figure.axes), name
-
-
-def test_nothing_is_clipped_or_overlaps_in_a_title(drawn):
-    for name, figure in drawn.items():
-        figure.canvas.draw()
-        right = figure._suptitle.get_window_extent().x1
-        assert right <= figure.bbox.x1, f"the title of {name} is wider than the figure"
+def test_every_figure_has_a_title_that_fits_a_description_and_labels(drawn, check_figures):
+    check_figures(figures, drawn)
 
 
 def test_descriptions_hold_no_number_of_this_run(drawn):
