@@ -373,9 +373,9 @@ def _versions():
 
 def _device():
     """The processor's name, or the backend's name of the accelerator that it computes on."""
-    device = str(keras.ops.zeros(1).device)
-    if "cpu" not in device.lower():
-        return device
+    device = keras.ops.zeros(1).device
+    if "cpu" not in str(device).lower():
+        return str(getattr(device, "device_kind", device))  # JAX knows the model's name
     info = environment.CPUINFO
     lines = info.read_text().splitlines() if info.exists() else []
     names = [line.split(":")[1].strip() for line in lines if line.startswith("model name")]
