@@ -57,10 +57,12 @@ def costs(model):
     """Parameters and multiply-adds of every layer with weights, for one image.
 
     A convolution spends height · width · k² · channels · filters multiply-adds on its output of
-    height × width pixels, a dense layer inputs · units. Those that fall on padding count.
+    height × width pixels, a dense layer inputs · units, batch normalisation one on each output.
+    Those that fall on padding count.
 
     Args:
-        model: a Keras model whose layers with weights are `Conv2D` or `Dense`.
+        model: a Keras model whose layers with weights are `Conv2D`, `Dense` or
+            `BatchNormalization`.
 
     Returns:
         `{layer name: (parameters, multiply-adds)}`, integers.
@@ -73,9 +75,12 @@ def costs(model):
         if isinstance(layer, layers.Conv2D | layers.Dense):
             places = math.prod(layer.output.shape[1:-1])
             result[layer.name] = layer.count_params(), places * math.prod(layer.kernel.shape)
+        elif isinstance(layer, layers.BatchNormalization):
+            result[layer.name] = layer.count_params(), math.prod(layer.output.shape[1:])
         elif layer.weights:
             raise UserError(
-                f"{layer.name} is a {type(layer).__name__}; only Conv2D and Dense count"
+                f"{layer.name} is a {type(layer).__name__}; only Conv2D, Dense and "
+                "BatchNormalization count"
             )
     return result
 

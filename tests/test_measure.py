@@ -205,9 +205,13 @@ class TestCosts:
             model = models.build(variant)
             assert sum(p for p, _ in measure.costs(model).values()) == model.count_params()
 
+    def test_of_batch_normalization_are_one_multiply_add_on_each_output(self):
+        model = models.build("whitened", widths=[5])
+        assert measure.costs(model)["normalization_1"] == (3 * 5, 15 * 15 * 5)
+
     def test_refuse_a_layer_that_they_cannot_count(self):
-        model = keras.Sequential([keras.Input((4, 4, 2)), layers.BatchNormalization(name="norm")])
-        with pytest.raises(UserError, match="norm is a BatchNormalization"):
+        model = keras.Sequential([keras.Input((4, 4, 2)), layers.LayerNormalization(name="norm")])
+        with pytest.raises(UserError, match="norm is a LayerNormalization"):
             measure.costs(model)
 
 
