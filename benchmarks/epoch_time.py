@@ -51,13 +51,33 @@ def keras_epoch(mixed, as_it_comes):
 def torch_epoch(mixed):
     """The same net and recipe in plain PyTorch: a function that trains for one epoch."""
     import torch
-    from torch import nn
 
     from cifar_keras import data
 
     (images, labels), _ = data.load_sample()
-    images = torch.from_numpy(data.normalize(images, "symmetric")).permute(0, 3, 1, 2).contiguous()
-    labels = torch.from_numpy(labels.ravel().astype("int64"))
+    images, labels = tensors(data.normalize(images, "symmetric"), labels)
+    step = torch_step(*torch_net(), mixed)
+
+    def epoch():
+        for chosen in torch.randperm(len(images)).split(64):
+            step(images[chosen], labels[chosen])
+
+    return epoch
+
+
+def tensors(images, labels):
+    """Images float32 (n, height, width, channels) and class numbers (n, 1) as PyTorch's."""
+    import torch
+
+    images = torch.from_numpy(images).permute(0, 3, 1, 2).contiguous()
+    return images, torch.from_numpy(labels.ravel().astype("int64"))
+
+
+def torch_net():
+    """(average_pooling_dropout, the optimizer of the reference recipe) in plain PyTorch."""
+    import torch
+    from torch import nn
+
     stages, channels = [], 3
     for stage in (
         ((16,), (32,)),
@@ -71,18 +91,23 @@ def torch_epoch(mixed):
             channels = filters
         stages.append(nn.MaxPool2d(2))
     net = nn.Sequential(*stages, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(256, 10))
-    optimizer = torch.optim.Adam(net.parameters(), lr=1e-3, weight_decay=1e-6)
-    cross_entropy = nn.CrossEntropyLoss()
+    return net, torch.optim.Adam(net.parameters(), lr=1e-3, weight_decay=1e-6)
 
-    def epoch():
-        for chosen in torch.randperm(len(images)).split(64):
-            optimizer.zero_grad()
-            with torch.autocast("cpu", torch.bfloat16, enabled=mixed):
-                loss = cross_entropy(net(images[chosen]), labels[chosen])
-            loss.backward()
-            optimizer.step()
 
-    return epoch
+def torch_step(net, optimizer, mixed):
+    """A function that trains on one batch of images (n, channels, height, width) and labels."""
+    import torch
+
+    cross_entropy = torch.nn.CrossEntropyLoss()
+
+    def step(images, labels):
+        optimizer.zero_grad()
+        with torch.autocast("cpu", torch.bfloat16, enabled=mixed):
+            loss = cross_entropy(net(images), labels)
+        loss.backward()
+        optimizer.step()
+
+    return step
 
 
 def work(name):
