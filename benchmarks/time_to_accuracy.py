@@ -15,7 +15,6 @@ file.
 import json
 import math
 import os
-import resource
 import subprocess
 import sys
 import time
@@ -87,6 +86,8 @@ def train_study(name):
 
 def work(name):
     """A contestant's process: trains, and prints its result as JSON."""
+    import resource
+
     result = train_baseline() if name == BASELINE else train_study(name)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
     print(json.dumps({**result, "peak_memory_mb": round(peak)}))

@@ -5,6 +5,9 @@ import statistics
 from pathlib import Path
 
 import epoch_time
+import time_to_accuracy
+
+from cifar_keras import measure, models, study
 
 OURS = "this course (Keras on TensorFlow)"
 
@@ -61,3 +64,77 @@ def test_what_the_readme_says_of_bfloat16_was_measured():
     assert ours < 0.6 * ratios["PyTorch, bfloat16"], "README: little more than half"
     as_it_comes = ratios["Keras on TensorFlow as it comes"]
     assert abs(ratios[OURS] / as_it_comes - 1) < 0.1, "README: as fast as it comes"
+
+
+def made_up(accuracies):
+    """A result with whole numbers; the baseline takes 2,000 s, the others 50, 500 and 1,000 s."""
+    entries = {}
+    for name, accuracy, seconds, parameters in zip(
+        time_to_accuracy.CONTESTANTS,
+        accuracies,
+        (2000, 50, 500, 1000),
+        (1_200_000, 300_000, 150_000, 2_100_000),
+        strict=True,
+    ):
+        before = [[seconds / 2, 0.6]] if name == time_to_accuracy.BASELINE else []
+        entries[name] = {
+            "epochs": [*before, [seconds, accuracy]],
+            "seconds": seconds,
+            "test_accuracy": accuracy,
+            "trainable_parameters": parameters,
+            "training_flops": seconds * 10**12,
+        }
+    entries = time_to_accuracy.with_speed_ups(entries)
+    return {"processor": "a processor", "target": 0.823, "contestants": entries}
+
+
+def test_the_chart_of_whole_trainings_names_every_net_and_says_the_ratios():
+    figure = time_to_accuracy.chart(made_up([0.824, 0.854, 0.902, 0.94]))
+    assert figure.get_suptitle() == (
+        "Quick passes the reference's 82.3% 40 times as fast; compact 90.2% in 25% of its time; "
+        "strong 94.0% in 50% of its time"
+    )
+    lasts = (
+        ("33 min", "50 s", "8 min", "17 min"),
+        ("2 PFLOP", "0.05 PFLOP", "0.5 PFLOP", "1 PFLOP"),
+    )
+    for axis, unit, last in zip(figure.axes, (1, 10**12), lasts, strict=True):
+        baseline, quick, compact, strong = last
+        assert [text.get_text().strip() for text in axis.texts] == [
+            "82.3%",
+            f"PyTorch, the reference recipe, 82.4%\n1,200,000 parameters, {baseline}",
+            f"quick, 85.4%\n300,000 parameters, {quick}",
+            f"compact, 90.2%\n150,000 parameters, {compact}",
+            f"strong, 94.0%\n2,100,000 parameters, {strong}",
+        ]
+        dots = [dot.get_offsets()[0].tolist() for dot in axis.collections]
+        assert dots[:2] == [[2000 * unit, 0.824], [50 * unit, 0.854]]
+        areas = [dot.get_sizes()[0] for dot in axis.collections]
+        assert areas[0] == 4 * areas[1] == 8 * areas[2]
+        curve = axis.get_lines()[1]
+        assert curve.get_xydata().tolist() == [[1000 * unit, 0.6], [2000 * unit, 0.824]]
+    assert figure.axes[0].get_title(loc="left") == "a processor"
+
+
+def test_the_finding_leaves_out_nets_below_the_target():
+    finding = time_to_accuracy.finding(made_up([0.824, 0.8, 0.902, 0.81]))
+    assert finding == "Compact passes the reference's 82.3% 4 times as fast"
+    none = time_to_accuracy.finding(made_up([0.824, 0.8, 0.8, 0.8]))
+    assert none == "None of the course's nets reaches the reference's 82.3%"
+
+
+def test_the_target_is_the_reference_s_last_accuracy():
+    assert time_to_accuracy.target() == 0.8233
+
+
+def test_operations_are_six_times_the_multiply_adds_of_all_images():
+    quick = study.load("quick")
+    nets = {
+        time_to_accuracy.BASELINE: (models.build("average_pooling_dropout"), 45),
+        "quick": (quick.build("quick"), quick.recipe.epochs),
+    }
+    for name, (model, epochs) in nets.items():
+        parameters, operations = time_to_accuracy.size(name, 45)
+        adds = sum(adds for _, adds in measure.costs(model).values())
+        assert operations == 6 * adds * 50_000 * epochs
+        assert parameters == sum(weight.numpy().size for weight in model.trainable_weights)
