@@ -1,11 +1,12 @@
 """Times one epoch of the reference net (average pooling with dropout) on the sample, batch 64.
 
-    python benchmarks/epoch_time.py
+    python benchmarks/epoch_time.py [strong]
 
-needs `pip install -e '.[backends]'` and a machine with nothing else to do. Every contestant is a
-process of its own that waits for its turn; the turns are interleaved, so that a machine which
-slows down slows them all. Writes `epoch_time.json` and `epoch_time.png` beside this file, on a
-processor with instructions for bfloat16 `epoch_time_bfloat16.json` and `.png`.
+or of the net and recipe of the study `strong`. It needs `pip install -e '.[backends]'` and a
+machine with nothing else to do. Every contestant is a process of its own that waits for its turn;
+the turns are interleaved, so that a machine which slows down slows them all. Writes
+`epoch_time.json` and `epoch_time.png` beside this file, on a processor with instructions for
+bfloat16 `epoch_time_bfloat16.json` and `.png`; of the study `epoch_time_strong.json` and `.png`.
 """
 
 import json
@@ -16,6 +17,8 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+
+import numpy as np
 
 HERE = Path(__file__).parent
 ROUNDS = 3
@@ -30,6 +33,94 @@ CONTESTANTS = {
     "PyTorch, bfloat16": ("torch", None, True, False),
     "this course, bfloat16": ("keras", "tensorflow", True, False),
 }
+# The study's. Keras, on PyTorch, hands plain PyTorch its batches there; it trains nothing.
+STRONG = {
+    BASELINE: ("torch", "torch", False, False),
+    "this course (Keras on TensorFlow)": ("keras", "tensorflow", False, False),
+    "PyTorch, bfloat16": ("torch", "torch", True, False),
+    "this course, bfloat16": ("keras", "tensorflow", True, False),
+}
+NETS = {"reference": CONTESTANTS, "strong": STRONG}
+
+
+def strong(mixed, library):
+    """The study's net: a function that trains for one epoch, by either library."""
+    from cifar_keras import data, environment, models, study, training
+
+    described = study.load("strong")
+    recipe = described.recipe_of("strong")
+    (images, labels), _ = data.load_sample()
+    images = data.normalize(images, recipe.normalization)
+    if recipe.label_smoothing:  # shares of the classes; which ones does not matter to the time
+        labels = np.eye(10, dtype="float32")[labels.ravel()]
+    batches = training.ShuffledBatches(
+        images, labels, recipe.batch_size, 0, recipe.mirror, recipe.translation
+    )
+    with environment.dtype_policy("mixed_bfloat16" if mixed else "float32"):
+        model = described.build("strong")
+    models.whiten(model, images)
+    if library == "keras":
+        return lambda: model.fit(batches, shuffle=False, verbose=0)
+    step = torch_step(*torch_strong(model, described.variants["strong"], recipe), mixed)
+
+    def epoch():
+        for images, labels in (batches[batch] for batch in range(len(batches))):
+            step(*tensors(images, labels))
+
+    return epoch
+
+
+def torch_strong(model, arguments, recipe):
+    """(the whitened net, its optimizer) in plain PyTorch.
+
+    Args:
+        model: the same net in Keras, whose whitening is taken. arguments: its builder's.
+        recipe: its `training.Recipe`.
+    """
+    import keras
+    import torch
+    from torch import nn
+
+    class Sum(nn.Module):
+        def __init__(self, rest):
+            super().__init__()
+            self.rest = rest
+
+        def forward(self, x):
+            return x + self.rest(x)
+
+    class Ninth(nn.Module):
+        def forward(self, x):
+            return x / 9
+
+    def block(channels, width, *pool):
+        normalization = nn.BatchNorm2d(width, eps=1e-5, momentum=0.4)  # Keras' 0.6, of the old
+        normalization.weight.requires_grad_(False)
+        convolution = nn.Conv2d(channels, width, 3, padding=1, bias=False)
+        return nn.Sequential(convolution, *pool, normalization, nn.ReLU())
+
+    kernel = torch.tensor(keras.ops.convert_to_numpy(model.get_layer("whitening").kernel))
+    channels = kernel.shape[-1]
+    whitening = nn.Conv2d(3, channels, kernel.shape[0], bias=False).requires_grad_(False)
+    whitening.weight.copy_(kernel.permute(3, 2, 0, 1))
+    stages, widths = [], arguments["widths"]
+    for width, depth in zip(widths, arguments.get("depths", [2] * len(widths)), strict=True):
+        stages.append(block(channels, width, nn.MaxPool2d(2)))
+        if depth > 1:
+            rest = nn.Sequential(*(block(width, width) for _ in range(depth - 1)))
+            stages.append(Sum(rest) if arguments.get("residual") else rest)
+        channels = width
+    head = nn.AdaptiveMaxPool2d(1), nn.Flatten(), nn.Linear(channels, 10, bias=False), Ninth()
+    net = nn.Sequential(whitening, nn.ReLU(), *stages, *head)
+    # Coupled weight decay, where the course's is decoupled; it takes the same time.
+    optimizer = torch.optim.SGD(
+        [weight for weight in net.parameters() if weight.requires_grad],
+        lr=recipe.learning_rate,
+        momentum=recipe.momentum,
+        nesterov=True,
+        weight_decay=recipe.weight_decay,
+    )
+    return net, optimizer
 
 
 def keras_epoch(mixed, as_it_comes):
@@ -66,11 +157,17 @@ def torch_epoch(mixed):
 
 
 def tensors(images, labels):
-    """Images float32 (n, height, width, channels) and class numbers (n, 1) as PyTorch's."""
+    """A batch as PyTorch's tensors.
+
+    Args:
+        images: float32 (n, height, width, channels).
+        labels: class numbers (n, 1), or shares of the classes (n, classes).
+    """
     import torch
 
     images = torch.from_numpy(images).permute(0, 3, 1, 2).contiguous()
-    return images, torch.from_numpy(labels.ravel().astype("int64"))
+    numbers = labels.dtype.kind in "iu"
+    return images, torch.from_numpy(labels.ravel().astype("int64") if numbers else labels)
 
 
 def torch_net():
@@ -110,12 +207,15 @@ def torch_step(net, optimizer, mixed):
     return step
 
 
-def work(name):
+def work(net, name):
     """A contestant: trains an epoch for every line on stdin, answers with what it took."""
     import resource
 
-    library, _, mixed, as_it_comes = CONTESTANTS[name]
-    epoch = torch_epoch(mixed) if library == "torch" else keras_epoch(mixed, as_it_comes)
+    library, _, mixed, as_it_comes = NETS[net][name]
+    if net == "strong":
+        epoch = strong(mixed, library)
+    else:
+        epoch = torch_epoch(mixed) if library == "torch" else keras_epoch(mixed, as_it_comes)
     epoch()  # compiles, and warms the caches
     for _ in sys.stdin:
         started = time.monotonic()
@@ -124,12 +224,12 @@ def work(name):
         print(json.dumps([time.monotonic() - started, peak]), file=sys.stderr, flush=True)
 
 
-def start(name):
+def start(net, name):
     """The contestant's process, started; its answers come on its stderr."""
-    _, backend, *_ = CONTESTANTS[name]
+    _, backend, *_ = NETS[net][name]
     variables = {k: v for k, v in os.environ.items() if k != "TF_ENABLE_ONEDNN_OPTS"}
     return subprocess.Popen(
-        [sys.executable, __file__, name],
+        [sys.executable, __file__, net, name],
         env=variables | ({"KERAS_BACKEND": backend} if backend else {}),
         stdin=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -164,14 +264,14 @@ def processor():
     return f"{name} ({os.cpu_count()} threads, {wide})", "bf16" in features
 
 
-def measure():
-    """The benchmark's result, as it is written to JSON."""
+def measure(net="reference"):
+    """The benchmark's result for one of `NETS`, as it is written to JSON."""
     machine, has_bfloat16 = processor()
-    names = [name for name, (*_, mixed, _) in CONTESTANTS.items() if has_bfloat16 or not mixed]
+    names = [name for name, (*_, mixed, _) in NETS[net].items() if has_bfloat16 or not mixed]
     seconds, peaks = {name: [] for name in names}, {}
     processes = {}
     for name in names:  # one at a time: each compiles alone, and then waits
-        processes[name] = start(name)
+        processes[name] = start(net, name)
         ask(processes[name])
     for turn in range(ROUNDS):
         for name in names[turn % len(names) :] + names[: turn % len(names)]:
@@ -182,8 +282,9 @@ def measure():
         process.stdin.close()
         process.wait()
     medians = {name: statistics.median(values) for name, values in seconds.items()}
+    what = "average_pooling_dropout, batch 64" if net == "reference" else "the study strong"
     return {
-        "what": "seconds of an epoch of 5,000 images, average_pooling_dropout, batch 64",
+        "what": f"seconds of an epoch of 5,000 images, {what}",
         "processor": machine,
         "contestants": {
             name: {
@@ -217,8 +318,13 @@ def chart(result):
     axis.margins(x=0.2)
     axis.spines[["top", "right"]].set_visible(False)
     axis.set_xlabel("time of an epoch over plain PyTorch's (median; line: fastest to slowest)")
-    ratio = contestants["this course (Keras on TensorFlow)"]["ratio"]
-    figure.suptitle(f"The course's training takes {ratio:.2f} times as long as plain PyTorch")
+    names, compared = list(contestants), (BASELINE, "this course (Keras on TensorFlow)")
+    what = "The course's training"
+    if names == list(STRONG):
+        compared, what = names[-2:], "In bfloat16 the course's training of strong"
+    theirs, ours = (contestants[name]["ratio"] for name in compared)
+    title = f"{what} takes {ours / theirs:.2f} times as long as plain PyTorch"
+    figure.suptitle(title)
     axis.set_title(
         f"{result['processor']}; beside the bars: the ratio, and the peak memory",
         fontsize=9,
@@ -228,10 +334,12 @@ def chart(result):
 
 
 if __name__ == "__main__":
-    if len(sys.argv) > 1:
-        work(sys.argv[1])
+    net, *contestant = sys.argv[1:] or ["reference"]
+    if contestant:
+        work(net, *contestant)
     else:
-        result = measure()
+        result = measure(net)
         name = "epoch_time_bfloat16" if processor()[1] else "epoch_time"
+        name = "epoch_time_strong" if net == "strong" else name
         (HERE / f"{name}.json").write_text(json.dumps(result, indent=1) + "\n")
         chart(result).savefig(HERE / f"{name}.png", dpi=120)

@@ -31,6 +31,20 @@ def test_the_chart_has_a_bar_for_each_and_says_our_ratio():
     assert "plain PyTorch" in axis.get_xlabel()
 
 
+def test_the_chart_of_strong_compares_in_bfloat16():
+    seconds = dict(zip(epoch_time.STRONG, (8, 6, 4, 2), strict=True))
+    contestants = {
+        name: {"seconds": [taken] * 3, "ratio": taken / 8, "peak_memory_mb": 900}
+        for name, taken in seconds.items()
+    }
+    figure = epoch_time.chart({"processor": "a processor", "contestants": contestants})
+    assert "In bfloat16" in figure.get_suptitle()
+    assert "strong takes 0.50 times as long" in figure.get_suptitle()
+    del contestants["PyTorch, bfloat16"], contestants["this course, bfloat16"]
+    figure = epoch_time.chart({"processor": "a processor", "contestants": contestants})
+    assert "takes 0.75 times as long" in figure.get_suptitle()
+
+
 def test_the_contestants_are_the_course_s():
     assert OURS in epoch_time.CONTESTANTS
     for library, backend, *switches in epoch_time.CONTESTANTS.values():
