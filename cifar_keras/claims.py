@@ -212,6 +212,28 @@ def mcnemar(one, other):
     return only_one, only_other, float(p)
 
 
+def reproduction_table(runs, reference):
+    """Repeated networks beside the reference project's, as a Markdown table.
+
+    Args:
+        runs: `{variant: {seed: history}}`; a variant whose name ends in `_no_classifier` stands
+            beside the reference project's network without one.
+        reference: `{variant: history}`.
+    """
+    lines = [
+        "| network | seeds | final test accuracy | the reference's | final loss | its |",
+        "|---|--:|--:|--:|--:|--:|",
+    ]
+    for variant, by_seed in runs.items():
+        theirs = reference[variant.removesuffix("_no_classifier")]
+        pairs = []
+        for column, form in (("test_accuracy", ".1%"), ("test_loss", ".2f")):
+            ours = np.mean([final(history, column) for history in by_seed.values()])
+            pairs += [format(ours, form), format(final(theirs, column), form)]
+        lines.append(f"| {variant} | {len(by_seed)} | {' | '.join(pairs)} |")
+    return "\n".join(lines)
+
+
 def table(columns):
     """The verdicts as a Markdown table, one line for each claim.
 

@@ -13,7 +13,7 @@ from IPython.display import display
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
-from cifar_keras import files, results
+from cifar_keras import claims, files, results
 
 
 @dataclass(frozen=True)
@@ -256,6 +256,52 @@ def comparison(runs, reference=None):
         + (f", means of {seeds} seeds with bands from lowest to highest" if seeds > 1 else "")
         + ("; below, the same of the reference project over its 100 epochs" if reference else "")
         + "."
+    )
+    return figure
+
+
+def reproduction(runs, reference):
+    """The reference project's experiment repeated: our curves, its own thin behind them.
+
+    Above, the pooling nets as it had them, without a classifier; below, with one.
+
+    Args:
+        runs: `{variant: {seed: history}}`, the variants and their twins whose name ends in
+            `_no_classifier`, as many of them as there are. reference: `{variant: history}`.
+    """
+    captions = {
+        "_no_classifier": "as the reference project had them: 256 channel means as logits",
+        "": "with a classifier of 10 classes",
+    }
+    figure = _figure(10, 7.8)
+    differences = []  # of the final accuracies, ours and theirs, of the same nets
+    for row, (suffix, caption) in zip(figure.subplots(2, 2), captions.items(), strict=True):
+        names = {variant: variant + suffix for variant in results.VARIANTS}
+        names["fully_connected"] = "fully_connected"  # it always has a classifier
+        ours = {variant: runs[name] for variant, name in names.items() if name in runs}
+        for axis, quantity in zip(row, ("accuracy", "loss"), strict=True):
+            for variant, history in reference.items():
+                style, values = STYLES[variant], results.column(history, f"test_{quantity}")
+                epochs = results.column(history, "epoch")
+                axis.plot(epochs, values, color=style.color, linewidth=0.8, alpha=0.7)
+            _draw(axis, ours, f"test_{quantity}")
+            _axis(axis, f"test {quantity}")
+        row[0].set_title(caption, loc="left", fontsize=10, color=INK)
+        if suffix:
+            for variant, by_seed in ours.items():
+                final = [claims.final(history, "test_accuracy") for history in by_seed.values()]
+                theirs = claims.final(reference[variant], "test_accuracy")
+                differences.append(abs(np.mean(final) - theirs))
+    figure.axes[0].plot([], [], color=FAINT, linewidth=0.8, label="the reference's own run")
+    figure.axes[0].legend(frameon=False, loc="lower right")
+    figure.suptitle(
+        "Repeated as they were, the reference's networks end within "
+        f"{100 * max(differences):.1f} points of its accuracies"
+    )
+    figure.set_label(
+        "Test accuracy left and test cross-entropy right, over the epochs, our runs as thick and "
+        "the reference project's as thin lines: above, pooling without a classifier, whose ends "
+        "meet the reference's; below, with one, where the loss of dropout starts and ends lower."
     )
     return figure
 

@@ -126,3 +126,15 @@ def test_the_table_says_what_each_verdict_rests_on():
         "cannot be told: too few epochs",
         "cannot be told: +0.25 (no spread known)",
     ]
+
+
+def test_repeated_nets_stand_beside_the_reference_s(curve):
+    runs = {
+        "average_pooling": {0: curve(2, 1, 3, 0.7), 1: curve(2, 1, 1, 0.8)},
+        "average_pooling_no_classifier": {0: curve(4, 3, 2.5, 0.6)},
+    }
+    reference = {"average_pooling": curve(3, 2, 1.5, 0.78), "fully_connected": curve(3, 2, 9, 0.1)}
+    assert claims.reproduction_table(runs, reference).splitlines()[2:] == [
+        "| average_pooling | 2 | 75.0% | 78.0% | 2.00 | 1.50 |",
+        "| average_pooling_no_classifier | 1 | 60.0% | 78.0% | 2.50 | 1.50 |",
+    ]

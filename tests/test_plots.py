@@ -40,6 +40,7 @@ def figures(runs, make_history):
         "with_and_without_classifier": plots.with_and_without_classifier(
             runs | {f"{variant}_no_classifier": by_seed for variant, by_seed in runs.items()}
         ),
+        "reproduction": plots.reproduction(runs, results.read_reference()),
         "run_among_recorded": plots.run_among_recorded(
             make_history(*FALLING), runs["average_pooling"], 7
         ),
@@ -68,6 +69,18 @@ def test_every_figure_has_a_title_a_description_and_labels(figures):
                 assert axis.get_ylabel().endswith(
                     "(share of images)"
                 ) or axis.get_ylabel().endswith("(cross-entropy, nats)")
+
+
+def test_the_reproduction_sets_the_same_nets_beside_each_other(make_history, runs):
+    theirs = {variant: by_seed[0] for variant, by_seed in runs.items()}
+    twins = {f"{variant}_no_classifier": {0: theirs[variant]} for variant in results.VARIANTS[1:]}
+    ours = {**runs, **twins, "fully_connected": {0: make_history([0.3, 0.6, 0.54], RISING[1])}}
+    figure = plots.reproduction(ours, theirs)
+    assert "within 4.0 points" in title(figure)  # fully connected alone differs
+    lines = [len([line for line in axis.lines if len(line.get_xdata())]) for axis in figure.axes]
+    assert lines == [6, 6, 6, 6]
+    ours.pop("fully_connected")
+    assert "within 0.0 points" in title(plots.reproduction(ours, theirs))  # of those there are
 
 
 def test_titles_follow_the_numbers(make_history, runs):
