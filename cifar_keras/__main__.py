@@ -159,7 +159,7 @@ def main(argv: list[str] | None = None) -> int:
     command.set_defaults(run=compare)
 
     command = commands.add_parser("train", help=train.__doc__, description=train.__doc__)
-    command.add_argument("name", choices=["compact", "quick"])
+    command.add_argument("name", choices=["compact", "quick", "strong"])
     command.add_argument("--seed", type=_at_least(0), default=0, help="%(default)s")
     command.add_argument("--data", choices=["sample", "full"], default="full", help="%(default)s")
     command.add_argument("--target", type=float, help="exit with status 1 below this accuracy")

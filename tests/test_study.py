@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -58,6 +59,21 @@ def complaint(planned):
 
 
 # --- What is recorded ---------------------------------------------------------------------------
+
+
+def test_an_accelerator_is_recorded_by_its_model(monkeypatch):
+    class Device:
+        def __str__(self):
+            return "cuda:0"
+
+    class OfAModel(Device):
+        device_kind = "NVIDIA H200"
+
+    for device, recorded in ((OfAModel(), "NVIDIA H200"), (Device(), "cuda:0")):
+        monkeypatch.setattr(
+            study.keras.ops, "zeros", lambda n, at=device: SimpleNamespace(device=at)
+        )
+        assert study._device() == recorded
 
 
 def test_every_run_is_recorded_with_all_that_it_depended_on(recorded, small):
@@ -338,7 +354,7 @@ def test_an_unknown_or_damaged_study_is_one_line(tmp_path, monkeypatch, capsys):
     assert main(["study", "status", "fulll"]) == 2
     assert capsys.readouterr().err == (
         "error: there is no study 'fulll'; choose one of: compact, full, ladder, "
-        "ladder_full, quick, seeds\n"
+        "ladder_full, quick, seeds, strong\n"
     )
     monkeypatch.setattr(study, "STUDIES", tmp_path)
     (tmp_path / "mine.toml").write_text("data = 'sample'\n")
