@@ -27,7 +27,7 @@ from cifar_keras.errors import UserError
 
 STUDIES = Path(__file__).parents[1] / "studies"
 PACKAGES = ("keras", "numpy", "tensorflow", "jax", "torch")
-# A share of the test images: how far stored weights, evaluated again, may be from the record.
+# A share of the test images: how far what is computed again may be from the record.
 TOLERANCE = 0.001
 
 
@@ -347,7 +347,9 @@ def _verify_run(study, variant, folder, images, labels):
         raise UserError("run.json does not sum up history.csv; restore both")
     accuracy = recorded["summary"]["final_accuracy"]
     predictions = results.read_predictions(folder)
-    if len(predictions) != len(labels) or abs(np.mean(predictions == labels) - accuracy) > 1e-6:
+    # On an accelerator, evaluating and predicting may round differently: an image can change sides.
+    off = len(predictions) != len(labels) or abs(np.mean(predictions == labels) - accuracy)
+    if off > TOLERANCE + 1e-6:  # histories hold float32
         raise UserError("predictions.csv does not give the accuracy in history.csv; restore both")
     model = study.build(variant)
     if recorded["recipe_sha256"] != training.recipe_hash(model, recipe):

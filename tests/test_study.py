@@ -4,6 +4,7 @@ import dataclasses
 import io
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -272,9 +273,15 @@ def rewrite_history(folder, change):
     path.write_text(change(path.read_text()))
 
 
+def answer_wrongly(folder):
+    path = folder / "predictions.csv"
+    path.write_text(re.sub(r"\d+", "10", path.read_text()))
+
+
 @pytest.mark.parametrize(
     ("damage", "named"),
     [
+        (answer_wrongly, "does not give the accuracy"),
         (lambda f: rewrite_history(f, lambda text: text + "2,1,0.5,1,0.5,1\n"), "has 2 epochs"),
         (lambda f: rewrite_history(f, lambda text: text.replace("\n1,", "\n2,")), "lacks an epoch"),
         (lambda f: rewrite_history(f, lambda text: text[:-4] + "x\n"), "is damaged"),
