@@ -1,4 +1,4 @@
-"""Makes the README's picture and tables afresh from `results/`."""
+"""Makes the README's pictures and tables afresh from `results/`."""
 
 import re
 from pathlib import Path
@@ -8,6 +8,7 @@ from cifar_keras import claims, models, plots, results, study
 
 ROOT = Path(__file__).parents[1]
 FOLDER = results.RESULTS / "seeds"
+FULL = results.RESULTS / "full"
 
 
 def tables():
@@ -18,6 +19,7 @@ def tables():
     reference = models.build("average_pooling_dropout", classifier=False)
     verdicts = [claims.judge(claims.scores(claim, runs)) for claim in claims.CLAIMS]
     return {
+        "full": claims.reproduction_table(results.read_runs(FULL), results.read_reference()),
         "seeds": results.table(results.paired(runs)),
         "claims": claims.table({f"on the sample, {seeds} seeds": verdicts}),
         "fast": results.fast_table(
@@ -43,7 +45,9 @@ def with_tables(readme):
 
 
 if __name__ == "__main__":
-    runs = results.paired(results.read_runs(FOLDER))
-    plots.save(plots.comparison(runs, results.read_reference()), FOLDER / "comparison.png")
+    runs, reference = results.paired(results.read_runs(FOLDER)), results.read_reference()
+    plots.save(plots.comparison(runs, reference), FOLDER / "comparison.png")
+    full = results.read_runs(FULL)
+    plots.save(plots.reproduction(full, reference), FULL / "reproduction.png")
     readme = ROOT / "README.md"
     readme.write_text(with_tables(readme.read_text(encoding="utf-8")), encoding="utf-8")
