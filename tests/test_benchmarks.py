@@ -80,6 +80,15 @@ def test_what_the_readme_says_of_bfloat16_was_measured():
     assert abs(ratios[OURS] / as_it_comes - 1) < 0.1, "README: as fast as it comes"
 
 
+def test_what_the_readme_says_of_strong_was_measured():
+    ratios = recorded("epoch_time_strong")
+    for ours, theirs in (
+        (OURS, epoch_time.BASELINE),
+        ("this course, bfloat16", "PyTorch, bfloat16"),
+    ):
+        assert abs(ratios[ours] / ratios[theirs] - 2 / 3) < 0.07, "README: about two thirds"
+
+
 def made_up(accuracies):
     """A result with whole numbers; the baseline takes 2,000 s, the others 50, 500 and 1,000 s."""
     entries = {}
