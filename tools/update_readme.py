@@ -7,13 +7,13 @@ from cifar_keras import environment  # noqa: F401  quietly  isort: skip
 from cifar_keras import claims, models, plots, results, study
 
 ROOT = Path(__file__).parents[1]
-FOLDER = results.RESULTS / "seeds"
+SEEDS = results.RESULTS / "seeds"
 FULL = results.RESULTS / "full"
 
 
 def tables():
     """`{name: table}` of the README's tables: recorded runs, verdicts on them, and fast nets."""
-    runs = results.read_runs(FOLDER)
+    runs = results.read_runs(SEEDS)
     seeds = len(results.paired(runs)["fully_connected"])
     # As the reference project had its best net: without a classifier.
     reference = models.build("average_pooling_dropout", classifier=False)
@@ -45,8 +45,8 @@ def with_tables(readme):
 
 
 if __name__ == "__main__":
-    runs, reference = results.paired(results.read_runs(FOLDER)), results.read_reference()
-    plots.save(plots.comparison(runs, reference), FOLDER / "comparison.png")
+    runs, reference = results.paired(results.read_runs(SEEDS)), results.read_reference()
+    plots.save(plots.comparison(runs, reference), SEEDS / "comparison.png")
     full = results.read_runs(FULL)
     plots.save(plots.reproduction(full, reference), FULL / "reproduction.png")
     readme = ROOT / "README.md"
