@@ -102,15 +102,16 @@ def build_whitened(
     widths=(32, 64, 64),
     depths=None,
     residual=False,
+    activation="relu",
     initialization="dirac",
 ):
     """A net that learns quickly: whitened patches, some convolutions a stage, max over positions.
 
     The first convolution is frozen; `whiten` sets it from the training images. Each stage is a
-    3x3 convolution, a 2x2 max-pool, batch normalisation without scale and ReLU, then the same
-    without the pool as often as it is deep. The largest value of each channel goes to the
-    classifier, whose logits are divided by 9. After Page, "How to train your ResNet" (2019), and
-    Jordan, arXiv 2404.00498, with ReLU in the place of GELU, which costs a CPU more.
+    3x3 convolution, a 2x2 max-pool, batch normalisation without scale and the activation, then
+    the same without the pool as often as it is deep. The largest value of each channel goes to
+    the classifier, whose logits are divided by 9. After Page, "How to train your ResNet" (2019),
+    and Jordan, arXiv 2404.00498, whose activation is GELU, which costs a CPU more.
 
     Args:
         input_shape, num_classes: as in `build_fully_connected`.
@@ -118,6 +119,7 @@ def build_whitened(
         depths: convolutions of each stage; None: two.
         residual: add what a stage's first convolution gives to what its last one gives (He et
             al., arXiv 1512.03385).
+        activation: "relu" or another of Keras' names of activations.
         initialization: "dirac" lets every convolution hand its input channels on unchanged, as
             far as it has filters, and draws the other filters as "pytorch" does;
             "pytorch" and "keras" as in `build_fully_connected`.
@@ -143,10 +145,16 @@ def build_whitened(
         raise UserError(
             f"depths is {depths!r}: give whole numbers from 1, one for each of {len(widths)} widths"
         )
+    try:
+        keras.activations.get(activation)
+    except ValueError as error:
+        raise UserError(
+            f"there is no activation {activation!r}; choose 'relu', 'silu' or 'gelu'"
+        ) from error
     inputs = keras.Input(input_shape, name="image")
     channels = 2 * input_shape[2] * PATCH**2
     x = layers.Conv2D(channels, PATCH, use_bias=False, trainable=False, name="whitening")(inputs)
-    x = layers.Activation("relu", name="relu_0")(x)
+    x = layers.Activation(activation, name=f"{activation}_0")(x)
     number = 0
     for stage, (width, depth) in enumerate(zip(widths, depths, strict=True), start=1):
         for place in range(depth):
@@ -164,7 +172,7 @@ def build_whitened(
             x = BatchNormalization(
                 momentum=0.6, epsilon=1e-5, scale=False, name=f"normalization_{number}"
             )(x)
-            x = layers.Activation("relu", name=f"relu_{number}")(x)
+            x = layers.Activation(activation, name=f"{activation}_{number}")(x)
             channels = width
             if place == 0:
                 first = x
