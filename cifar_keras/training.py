@@ -31,8 +31,6 @@ class Recipe:
     normalization: str = "symmetric"
     # 0: Adam. Else: SGD with this Nesterov momentum.
     momentum: float = 0.0
-    # Of SGD: the biases learn at this many times the rate, and do not decay; 0 is once.
-    bias_factor: float = 0.0
     # 0: the learning rate stays. Else: it rises from 0 during this share of the training, then
     # falls to 0, both in a straight line.
     warmup: float = 0.0
@@ -40,6 +38,8 @@ class Recipe:
     mirror: bool = False
     # Move each image by up to this many pixels, anew in each epoch.
     translation: int = 0
+    # Blank a square of this side, in pixels, at another place of each image in each epoch.
+    cutout: int = 0
     # The share of each training label that is spread evenly over all classes (Szegedy et al.,
     # arXiv 1512.00567).
     label_smoothing: float = 0.0
@@ -77,33 +77,6 @@ class CoupledAdam(keras.optimizers.Adam):
 
 
 @keras.saving.register_keras_serializable(package="cifar_keras")
-class NesterovSGD(keras.optimizers.SGD):
-    """Keras' SGD with Nesterov momentum and decoupled decay, which spares the biases.
-
-    Args:
-        bias_factor: how many times as large the learning rate of the biases is (64 in Jordan,
-            arXiv 2404.00498). Batch normalisation's are meant: with no scale beside them they
-            decide which share of a channel's outputs the ReLU lets through, and move slowly.
-        arguments: as `keras.optimizers.SGD` has them.
-    """
-
-    def __init__(self, learning_rate, bias_factor=1.0, **arguments):
-        super().__init__(learning_rate, nesterov=True, **arguments)
-        self.bias_factor = bias_factor
-        self.exclude_from_weight_decay(var_names=["bias", "beta"])
-
-    def update_step(self, gradient, variable, learning_rate):
-        if variable.name in ("bias", "beta"):
-            learning_rate *= self.bias_factor
-        super().update_step(gradient, variable, learning_rate)
-
-    def get_config(self):
-        config = {**super().get_config(), "bias_factor": self.bias_factor}
-        del config["nesterov"]  # always
-        return config
-
-
-@keras.saving.register_keras_serializable(package="cifar_keras")
 class TriangularRate(keras.optimizers.schedules.LearningRateSchedule):
     """A learning rate that rises from 0 in a straight line, then falls to 0 in another.
 
@@ -132,12 +105,10 @@ def compile_model(model, recipe=REFERENCE):
     Labels are class numbers; where the recipe smooths them, shares of the classes (n, num_classes).
     """
     if recipe.momentum:
-        optimizer = NesterovSGD(
-            recipe.learning_rate,
-            recipe.bias_factor or 1.0,
-            momentum=recipe.momentum,
-            weight_decay=recipe.weight_decay,
+        optimizer = keras.optimizers.SGD(
+            recipe.learning_rate, recipe.momentum, nesterov=True, weight_decay=recipe.weight_decay
         )
+        optimizer.exclude_from_weight_decay(var_names=["bias", "beta"])
     else:
         optimizer = CoupledAdam(recipe.learning_rate, l2=recipe.weight_decay)
     smooth = recipe.label_smoothing > 0
@@ -164,13 +135,13 @@ class ShuffledBatches(keras.utils.PyDataset):
         images: float32 (n, height, width, channels); labels: (n, ...).
         batch_size: images in a batch; the last batch of an epoch may be smaller.
         seed: seed of the order.
-        mirror, translation: as in `Recipe`.
+        mirror, translation, cutout: as in `Recipe`.
     """
 
-    def __init__(self, images, labels, batch_size, seed, mirror=False, translation=0):
+    def __init__(self, images, labels, batch_size, seed, mirror=False, translation=0, cutout=0):
         super().__init__()
         self.images, self.labels, self.batch_size, self.seed = images, labels, batch_size, seed
-        self.mirror, self.translation = mirror, translation
+        self.mirror, self.translation, self.cutout = mirror, translation, cutout
         self.shuffle(0)
 
     def shuffle(self, epoch):
@@ -179,6 +150,8 @@ class ShuffledBatches(keras.utils.PyDataset):
         generator = np.random.default_rng((self.seed, epoch))
         self.order = generator.permutation(n)
         self.shifts = generator.integers(-self.translation, self.translation + 1, (2, n))
+        sides = np.reshape(self.images.shape[1:3], (2, 1))
+        self.corners = generator.integers(0, sides - self.cutout + 1, (2, n))
         # Alternating flips, arXiv 2404.00498: two epochs show every image both ways.
         first = np.random.default_rng((self.seed, 0, 1)).random(n) < 0.5
         self.mirrored = self.mirror & (first ^ (epoch % 2 == 1))
@@ -192,6 +165,9 @@ class ShuffledBatches(keras.utils.PyDataset):
         if self.mirror:
             mirrored = self.mirrored[chosen]
             images[mirrored] = images[mirrored, :, ::-1]  # of the copy that indexing made
+        if self.cutout:  # DeVries and Taylor, arXiv 1708.04552; 0 is about the mean colour
+            for image, top, left in zip(images, *self.corners[:, chosen], strict=True):
+                image[top : top + self.cutout, left : left + self.cutout] = 0
         return images, self.labels[chosen]
 
 
@@ -258,7 +234,8 @@ def fit(model, arrays, recipe=REFERENCE, seed=0, directory=None, verbose=True):
         )
         y_train += recipe.label_smoothing * (y_train.mean(axis=1, keepdims=True) - y_train)
     batches = ShuffledBatches(
-        images, y_train, recipe.batch_size, seed, recipe.mirror, recipe.translation
+        *(images, y_train, recipe.batch_size, seed),
+        *(recipe.mirror, recipe.translation, recipe.cutout),
     )
     if recipe.warmup:  # only here it is known how many steps there are
         steps = recipe.epochs * len(batches)
