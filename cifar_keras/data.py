@@ -25,6 +25,7 @@ __all__ = [
     "load_data",
     "load_held_out",
     "load_sample",
+    "load_test_labels",
     "normalize",
     "shift",
 ]
@@ -52,7 +53,7 @@ HELD_OUT = 5000
 SAMPLE_FOLDER = Path(__file__).with_name("_sample")
 TILE_ROWS, TILE_COLUMNS = 25, 40  # of a contact sheet
 
-# SHA-256 of what each file decodes to: images uint8 (1000, 32, 32, 3), tables uint16 (n, 2).
+# SHA-256 of what each file decodes to: images uint8 (1000, 32, 32, 3), tables uint16.
 # Printed by tools/make_sample.py.
 SAMPLE_HASHES = {
     "train.csv": "336d4025bdf57cc73d686c4ece049044fd871688dfaf012f2bf35039d3216d4a",
@@ -63,6 +64,7 @@ SAMPLE_HASHES = {
     "train-5.webp": "e670a8e5c61059bd9cd41caf267b4aee870346ed27186f90e2d74515974ccef5",
     "test.csv": "5b07036c1c395595d65806362f2a9c56b808eb140fcf3c2c7379b46f40a4c263",
     "test-1.webp": "cc2bd4479eda140793858a9ea7f9016e6870fefd7f69f172720267e933ec44a5",
+    "all-test-labels.csv": "0777b4d8d34036efebed9da06220dbfe33d5f06a32a55d7e609dc42fe510775f",
 }
 
 # What keras.datasets.cifar10.load_data() returns.
@@ -80,6 +82,17 @@ def load_sample() -> Dataset:
         UserError: a file of the sample is missing or damaged.
     """
     return _load_part("train", 5), _load_part("test", 1)
+
+
+def load_test_labels() -> np.ndarray:
+    """The labels of all 10,000 test images, uint8 (10000, 1) in 0..9, in original order.
+
+    With them recorded predictions can be judged where the images are not at hand.
+
+    Raises:
+        UserError: the file is missing or damaged.
+    """
+    return _read_sample_file("all-test-labels.csv").astype(np.uint8)
 
 
 def _load_part(part: str, sheets: int) -> tuple[np.ndarray, np.ndarray]:

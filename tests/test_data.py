@@ -7,7 +7,7 @@ import sys
 import numpy as np
 import pytest
 
-from cifar_keras import data, sources
+from cifar_keras import data, results, sources
 from cifar_keras.errors import UserError
 
 
@@ -66,6 +66,13 @@ def test_sample_is_part_of_the_full_set(sample, full_cifar10):
         indices = np.sort(np.concatenate(first))
         assert np.array_equal(images, full_cifar10[f"x_{part}"][indices])
         assert np.array_equal(labels[:, 0], all_labels[indices])
+
+
+def test_all_test_labels_are_those_of_the_recorded_runs():
+    labels = data.load_test_labels()
+    assert labels.dtype == np.uint8
+    [*_, recorded] = results.read_run(results.RESULTS / "full/average_pooling-seed0")["data_sha256"]
+    assert data.array_hash(labels) == recorded
 
 
 def truncate(path):

@@ -43,6 +43,10 @@ def main() -> None:
             name = f"{part}-{number}.webp"
             sheet.save(SAMPLE_FOLDER / name, lossless=True, quality=100, method=6, exact=True)
             hashes[name] = array_hash(tiles)
+    labels = arrays["y_test"][:, np.newaxis].astype("<u2")
+    name = "all-test-labels.csv"
+    np.savetxt(SAMPLE_FOLDER / name, labels, fmt="%d", header="label", comments="")
+    hashes[name] = array_hash(labels)
     for name, value in hashes.items():
         print(f'    "{name}": "{value}",')
 
