@@ -177,6 +177,22 @@ def judge(differences, spread_of=None):
     return Verdict(mean, mean - half_width, mean + half_width, n)
 
 
+def verdicts(runs, variants=results.VARIANTS, like=None):
+    """The `Verdict` on each of `CLAIMS`.
+
+    Args:
+        runs, variants: as in `scores`.
+        like: other runs of these variants, whose spread a single seed borrows, as in `judge`.
+
+    Raises:
+        UserError: as `scores` and `judge` do.
+    """
+    return [
+        judge(scores(claim, runs, variants), None if like is None else scores(claim, like, variants))
+        for claim in CLAIMS
+    ]
+
+
 def bootstrap_interval(differences):
     """95% bootstrap interval of a mean (BCa; Efron 1987, J. Am. Stat. Assoc. 82), in their unit.
 

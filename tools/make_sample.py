@@ -2,7 +2,8 @@
 
 The rule: the first 500 images of each class in the training set and the first 100 of each class
 in the test set, in their original order. The classes stay mixed: sorted by class, the tail that
-Keras' `validation_split` takes would hold one or two classes only.
+Keras' `validation_split` takes would hold one or two classes only. Beside them stand the labels
+of all test images.
 
 Run `python tools/make_sample.py` and paste what it prints over `SAMPLE_HASHES` in data.py.
 """
