@@ -188,7 +188,9 @@ def verdicts(runs, variants=results.VARIANTS, like=None):
         UserError: as `scores` and `judge` do.
     """
     return [
-        judge(scores(claim, runs, variants), None if like is None else scores(claim, like, variants))
+        judge(
+            scores(claim, runs, variants), None if like is None else scores(claim, like, variants)
+        )
         for claim in CLAIMS
     ]
 

@@ -6,6 +6,7 @@ A figure's label (`figure.get_label()`) is its description in words, for whoever
 
 import base64
 import io
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -302,6 +303,57 @@ def reproduction(runs, reference):
         "Test accuracy left and test cross-entropy right, over the epochs, our runs as thick and "
         "the reference project's as thin lines: above, pooling without a classifier, whose ends "
         "meet the reference's; below, with one, where the loss of dropout starts and ends lower."
+    )
+    return figure
+
+
+def verdicts(columns):
+    """Every claim's score on several sets of runs, with 95% intervals: true to the right of 0.
+
+    Args:
+        columns: `{heading: verdicts}`, `claims.Verdict`s in the order of `claims.CLAIMS`.
+    """
+    looks = {  # marker, colour and filling
+        claims.HOLDS: ("o", "#0072B2", "#0072B2"),
+        claims.FAILS: ("X", "#D55E00", "#D55E00"),
+        claims.OPEN: ("s", FAINT, "white"),
+    }
+    figure = _figure(10, 1 + 0.75 * len(claims.CLAIMS))
+    *panels, legend = figure.subplots(math.ceil((len(claims.CLAIMS) + 1) / 2), 2, sharey=True).flat
+    for axis, claim, row in zip(
+        panels, claims.CLAIMS, zip(*columns.values(), strict=True), strict=True
+    ):
+        for place, verdict in enumerate(row):
+            marker, color, face = looks[verdict.word]
+            axis.plot([verdict.low, verdict.high], [place] * 2, color=color, linewidth=1.6)
+            axis.plot(verdict.mean, place, marker, color=color, markerfacecolor=face)
+        reach = 1.7 * np.nanmax([abs(verdict.mean) for verdict in row])
+        axis.set(xlim=(-reach, reach), xlabel=claim.unit, ylim=(len(columns) - 0.5, -0.5))
+        axis.axvline(0, color=INK, linewidth=0.8)
+        axis.set_title(claim.sentence, loc="left", fontsize=10, color=INK)
+        axis.set_yticks(range(len(columns)), columns)
+        axis.spines[["top", "right"]].set_visible(False)
+    legend.axis("off")
+    for word, (marker, color, face) in looks.items():
+        legend.plot([], [], marker + "-", color=color, markerfacecolor=face, label=word)
+    legend.legend(
+        frameon=False, loc="center", title="interval of 95% that leaves 0 aside: the claim"
+    )
+    words = [verdict.word for each in columns.values() for verdict in each]
+    failed = [
+        f"{claim.sentence.split()[0]} on {heading}"
+        for heading, each in columns.items()
+        for claim, verdict in zip(claims.CLAIMS, each, strict=True)
+        if verdict.word == claims.FAILS
+    ]
+    finding = (
+        f"{words.count(claims.HOLDS)} of {len(words)} verdicts: the claim holds; "
+        f"{len(failed)}: it does not" + (f" ({', '.join(failed)})" if failed else "")
+    )
+    figure.suptitle(finding)
+    figure.set_label(
+        "Each claim's score as a dot with its interval, to the right of 0 where it is true, for "
+        f"{', '.join(columns)}. {finding}."
     )
     return figure
 

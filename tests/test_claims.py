@@ -92,6 +92,20 @@ def test_a_single_run_borrows_a_spread():
             claims.judge([6.0], spread)
 
 
+def test_every_claim_gets_a_verdict(curve):
+    low, high = curve(2, 1, 1, 0.4), curve(2, 1, 1, 0.6)
+    seeds = {"fully_connected": {0: low, 1: high}, "average_pooling": {0: high, 1: high}}
+    seeds["average_pooling_dropout"] = {0: low, 1: low}
+    one = {variant: {5: low} for variant in seeds}
+    first, *_ = borrowed = claims.verdicts(one, like=seeds)
+    assert len(borrowed) == len(claims.CLAIMS) and (first.mean, first.runs) == (0, 1)
+    # Scores of 20 and 0 points: their standard deviation is 14.142, t is 12.706.
+    assert first.high == pytest.approx(12.706 * 14.142, rel=1e-3)
+    assert claims.verdicts(seeds)[0].high == pytest.approx(10 + 12.706 * 10, rel=1e-3)
+    with pytest.raises(UserError, match="no spread"):
+        claims.verdicts(one)
+
+
 def test_the_bootstrap_agrees_with_student_on_many_normal_values():
     values = np.random.default_rng(1).normal(3, 2, 400)
     verdict = claims.judge(values)

@@ -7,7 +7,7 @@ import pytest
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
-from cifar_keras import models, plots, results
+from cifar_keras import claims, models, plots, results
 
 RISING = ([0.3, 0.6, 0.5], [2.0, 1.0, 1.8])
 FALLING = ([0.2, 0.4, 0.7], [2.2, 1.4, 0.9])
@@ -41,6 +41,7 @@ def figures(runs, make_history):
             runs | {f"{variant}_no_classifier": by_seed for variant, by_seed in runs.items()}
         ),
         "reproduction": plots.reproduction(runs, results.read_reference()),
+        "verdicts": plots.verdicts({"here": [claims.Verdict(1, 0.5, 1.5, 3)] * len(claims.CLAIMS)}),
         "run_among_recorded": plots.run_among_recorded(
             make_history(*FALLING), runs["average_pooling"], 7
         ),
@@ -81,6 +82,24 @@ def test_the_reproduction_sets_the_same_nets_beside_each_other(make_history, run
     assert lines == [6, 6, 6, 6]
     ours.pop("fully_connected")
     assert "within 0.0 points" in title(plots.reproduction(ours, theirs))  # of those there are
+
+
+def test_verdicts_show_every_interval_and_name_what_fails():
+    holds, fails = claims.Verdict(1, 0.5, 1.5, 3), claims.Verdict(-2, -3, -1, 3)
+    unknown = claims.Verdict(0.5, np.nan, np.nan, 1)
+    rest = [holds] * (len(claims.CLAIMS) - 2)
+    figure = plots.verdicts({"here": [holds, fails, *rest], "there": [unknown, holds, *rest]})
+    count = 2 * len(claims.CLAIMS)
+    assert (
+        f"{count - 2} of {count} verdicts: the claim holds; 1: it does not (2a on here)"
+        in title(figure)
+    )
+    first = figure.axes[0]
+    assert [list(line.get_xdata()) for line in first.lines[:2]] == [[0.5, 1.5], [1]]
+    low, high = first.get_xlim()
+    assert low == -high and high > 1
+    colors = [axis.lines[1].get_color() for axis in figure.axes[:2]]
+    assert len(set(colors)) == 2 and first.lines[3].get_markerfacecolor() == "white"
 
 
 def test_titles_follow_the_numbers(make_history, runs):
