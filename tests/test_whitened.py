@@ -144,6 +144,14 @@ def test_unfit_depths_are_refused(depths):
         models.build("whitened", depths=depths)
 
 
+def test_the_activation_follows_every_normalisation():
+    names = [layer.name for layer in models.build("whitened", activation="silu").layers]
+    assert [name for name in names if "silu" in name] == [f"silu_{i}" for i in range(7)]
+    assert not any("relu" in name for name in names)
+    with pytest.raises(UserError, match="no activation 'silly'; choose 'relu', 'silu' or 'gelu'"):
+        models.build("whitened", activation="silly")
+
+
 def test_an_unknown_initialization_is_refused():
     with pytest.raises(UserError, match="'orthogonal'; choose one of: pytorch, keras, dirac"):
         models.build("whitened", initialization="orthogonal")
@@ -209,11 +217,25 @@ def test_translation_depends_on_seed_and_epoch_and_reaches_every_place():
         assert not np.array_equal(moved, batches(*other, translation=1)[1])
 
 
+def test_cutout_blanks_one_square_of_each_image_anywhere():
+    images, blanked = batches(0, 0, cutout=3)
+    blank = (blanked == 0).all(axis=3)
+    assert (blank.sum(axis=(1, 2)) == 9).all()
+    assert np.array_equal(blanked[~blank], images[~blank])
+    rows, columns = blank.any(axis=2), blank.any(axis=1)
+    for places in (rows, columns):  # a square, up to both edges
+        assert (places.sum(axis=1) == 3).all() and places[:, 0].any() and places[:, -1].any()
+    assert (rows != columns).any()
+    assert not np.array_equal(blanked, batches(0, 1, cutout=3)[1])
+    assert np.array_equal(images, batches(0, 0)[1]), "the data stay"
+
+
 # --- The recipe ---------------------------------------------------------------------------------
 
 
 def test_what_is_off_by_default_and_is_off_is_not_in_the_record():
     assert RECIPE.record().keys() == dataclasses.asdict(RECIPE).keys() - {
+        "cutout",
         "label_smoothing",
         "test_once",
     }
