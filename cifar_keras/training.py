@@ -38,8 +38,6 @@ class Recipe:
     mirror: bool = False
     # Move each image by up to this many pixels, anew in each epoch.
     translation: int = 0
-    # Blank a square of this side, in pixels, at another place of each image in each epoch.
-    cutout: int = 0
     # The share of each training label that is spread evenly over all classes (Szegedy et al.,
     # arXiv 1512.00567).
     label_smoothing: float = 0.0
@@ -135,13 +133,13 @@ class ShuffledBatches(keras.utils.PyDataset):
         images: float32 (n, height, width, channels); labels: (n, ...).
         batch_size: images in a batch; the last batch of an epoch may be smaller.
         seed: seed of the order.
-        mirror, translation, cutout: as in `Recipe`.
+        mirror, translation: as in `Recipe`.
     """
 
-    def __init__(self, images, labels, batch_size, seed, mirror=False, translation=0, cutout=0):
+    def __init__(self, images, labels, batch_size, seed, mirror=False, translation=0):
         super().__init__()
         self.images, self.labels, self.batch_size, self.seed = images, labels, batch_size, seed
-        self.mirror, self.translation, self.cutout = mirror, translation, cutout
+        self.mirror, self.translation = mirror, translation
         self.shuffle(0)
 
     def shuffle(self, epoch):
@@ -150,8 +148,6 @@ class ShuffledBatches(keras.utils.PyDataset):
         generator = np.random.default_rng((self.seed, epoch))
         self.order = generator.permutation(n)
         self.shifts = generator.integers(-self.translation, self.translation + 1, (2, n))
-        sides = np.reshape(self.images.shape[1:3], (2, 1))
-        self.corners = generator.integers(0, sides - self.cutout + 1, (2, n))
         # Alternating flips, arXiv 2404.00498: two epochs show every image both ways.
         first = np.random.default_rng((self.seed, 0, 1)).random(n) < 0.5
         self.mirrored = self.mirror & (first ^ (epoch % 2 == 1))
@@ -165,9 +161,6 @@ class ShuffledBatches(keras.utils.PyDataset):
         if self.mirror:
             mirrored = self.mirrored[chosen]
             images[mirrored] = images[mirrored, :, ::-1]  # of the copy that indexing made
-        if self.cutout:  # DeVries and Taylor, arXiv 1708.04552; 0 is about the mean colour
-            for image, top, left in zip(images, *self.corners[:, chosen], strict=True):
-                image[top : top + self.cutout, left : left + self.cutout] = 0
         return images, self.labels[chosen]
 
 
@@ -234,8 +227,7 @@ def fit(model, arrays, recipe=REFERENCE, seed=0, directory=None, verbose=True):
         )
         y_train += recipe.label_smoothing * (y_train.mean(axis=1, keepdims=True) - y_train)
     batches = ShuffledBatches(
-        *(images, y_train, recipe.batch_size, seed),
-        *(recipe.mirror, recipe.translation, recipe.cutout),
+        images, y_train, recipe.batch_size, seed, recipe.mirror, recipe.translation
     )
     if recipe.warmup:  # only here it is known how many steps there are
         steps = recipe.epochs * len(batches)

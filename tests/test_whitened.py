@@ -217,25 +217,11 @@ def test_translation_depends_on_seed_and_epoch_and_reaches_every_place():
         assert not np.array_equal(moved, batches(*other, translation=1)[1])
 
 
-def test_cutout_blanks_one_square_of_each_image_anywhere():
-    images, blanked = batches(0, 0, cutout=3)
-    blank = (blanked == 0).all(axis=3)
-    assert (blank.sum(axis=(1, 2)) == 9).all()
-    assert np.array_equal(blanked[~blank], images[~blank])
-    rows, columns = blank.any(axis=2), blank.any(axis=1)
-    for places in (rows, columns):  # a square, up to both edges
-        assert (places.sum(axis=1) == 3).all() and places[:, 0].any() and places[:, -1].any()
-    assert (rows != columns).any()
-    assert not np.array_equal(blanked, batches(0, 1, cutout=3)[1])
-    assert np.array_equal(images, batches(0, 0)[1]), "the data stay"
-
-
 # --- The recipe ---------------------------------------------------------------------------------
 
 
 def test_what_is_off_by_default_and_is_off_is_not_in_the_record():
     assert RECIPE.record().keys() == dataclasses.asdict(RECIPE).keys() - {
-        "cutout",
         "label_smoothing",
         "test_once",
     }
