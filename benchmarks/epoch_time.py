@@ -61,7 +61,7 @@ def strong(mixed, library):
     models.whiten(model, images)
     if library == "keras":
         return lambda: model.fit(batches, shuffle=False, verbose=0)
-    step = torch_step(*torch_strong(model, described.variants["strong"], recipe), mixed)
+    step = torch_step(*torch_strong(model, described.variants["strong"]["widths"], recipe), mixed)
 
     def epoch():
         for images, labels in (batches[batch] for batch in range(len(batches))):
@@ -70,24 +70,16 @@ def strong(mixed, library):
     return epoch
 
 
-def torch_strong(model, arguments, recipe):
+def torch_strong(model, widths, recipe):
     """(the whitened net, its optimizer) in plain PyTorch.
 
     Args:
-        model: the same net in Keras, whose whitening is taken. arguments: its builder's.
+        model: the same net in Keras, whose whitening is taken. widths: filters, stage by stage.
         recipe: its `training.Recipe`.
     """
     import keras
     import torch
     from torch import nn
-
-    class Sum(nn.Module):
-        def __init__(self, rest):
-            super().__init__()
-            self.rest = rest
-
-        def forward(self, x):
-            return x + self.rest(x)
 
     class Ninth(nn.Module):
         def forward(self, x):
@@ -97,21 +89,18 @@ def torch_strong(model, arguments, recipe):
         normalization = nn.BatchNorm2d(width, eps=1e-5, momentum=0.4)  # Keras' 0.6, of the old
         normalization.weight.requires_grad_(False)
         convolution = nn.Conv2d(channels, width, 3, padding=1, bias=False)
-        return nn.Sequential(convolution, *pool, normalization, nn.ReLU())
+        return nn.Sequential(convolution, *pool, normalization, nn.SiLU())
 
     kernel = torch.tensor(keras.ops.convert_to_numpy(model.get_layer("whitening").kernel))
     channels = kernel.shape[-1]
     whitening = nn.Conv2d(3, channels, kernel.shape[0], bias=False).requires_grad_(False)
     whitening.weight.copy_(kernel.permute(3, 2, 0, 1))
-    stages, widths = [], arguments["widths"]
-    for width, depth in zip(widths, arguments.get("depths", [2] * len(widths)), strict=True):
-        stages.append(block(channels, width, nn.MaxPool2d(2)))
-        if depth > 1:
-            rest = nn.Sequential(*(block(width, width) for _ in range(depth - 1)))
-            stages.append(Sum(rest) if arguments.get("residual") else rest)
+    stages = []
+    for width in widths:
+        stages += [block(channels, width, nn.MaxPool2d(2)), block(width, width)]
         channels = width
     head = nn.AdaptiveMaxPool2d(1), nn.Flatten(), nn.Linear(channels, 10, bias=False), Ninth()
-    net = nn.Sequential(whitening, nn.ReLU(), *stages, *head)
+    net = nn.Sequential(whitening, nn.SiLU(), *stages, *head)
     # Coupled weight decay, where the course's is decoupled; it takes the same time.
     optimizer = torch.optim.SGD(
         [weight for weight in net.parameters() if weight.requires_grad],
