@@ -4,7 +4,7 @@ import numpy as np
 from matplotlib.ticker import NullFormatter, PercentFormatter
 
 from cifar_keras import claims
-from cifar_keras.plots import FAINT, INK, _figure
+from cifar_keras.plots import FAINT, INK, STYLES, _figure
 
 # Okabe & Ito's palette, from the largest feature maps to what follows them.
 SIZES = ("#56B4E9", "#0072B2", "#E69F00", "#D55E00", "#CC79A7")
@@ -43,6 +43,41 @@ def parameter_diet(parameters):
             + ", ".join(f"{group} {count:,}" for group, count in counts.items())
             for net, counts in parameters.items()
         )
+        + "."
+    )
+    return figure
+
+
+def idle_weights(counts):
+    """Which share of a trained net's weights ended at 0, layer by layer.
+
+    Args:
+        counts: `{variant: {layer: (weights at 0, all weights)}}`, layers in order; the one with the
+            most layers first.
+    """
+    figure = _figure(9, 3.8)
+    axis = figure.subplots()
+    layers, totals = list(next(iter(counts.values()))), {}
+    for variant, of_layers in counts.items():
+        style, (idle, every) = STYLES[variant], np.sum(list(of_layers.values()), axis=0)
+        totals[style.label] = idle / every
+        places = [layers.index(layer) for layer in of_layers]
+        shares = [at_zero / weights for at_zero, weights in of_layers.values()]
+        label = f"{style.label}: {idle / every:.0%} of all"
+        axis.plot(places, shares, style.line, color=style.color, marker="o", label=label)
+    axis.set_xticks(
+        range(len(layers)), [layer.replace("convolution_", "conv ") for layer in layers]
+    )
+    axis.set(xlabel="layer", ylabel="weights at 0 (share)", ylim=(0, None))
+    axis.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+    axis.spines[["top", "right"]].set_visible(False)
+    axis.legend(frameon=False, loc="upper left")
+    most = max(totals, key=totals.get)
+    figure.suptitle(f"Training itself put {totals[most]:.0%} of {most}'s weights out of work")
+    figure.set_label(
+        "The share of weights that ended at 0, layer by layer, rising from the first convolution "
+        "to the wide ones; of all weights: "
+        + ", ".join(f"{label} {share:.0%}" for label, share in totals.items())
         + "."
     )
     return figure

@@ -9,6 +9,10 @@ PARAMETERS = {
     "large": {"32×32": 100_000, "4×4": 900_000},
     "small": {"32×32": 80_000, "4×4": 20_000},
 }
+IDLE = {
+    "fully_connected": {"convolution_1": (0, 10), "hidden": (10, 80), "logits": (0, 10)},
+    "average_pooling": {"convolution_1": (5, 10), "logits": (1, 10)},
+}
 ACCURACIES = {
     "before": [0.50, 0.52, 0.51, 0.53],
     "+ much": [0.60, 0.63, 0.61, 0.64],
@@ -29,6 +33,7 @@ def race(own):
 def drawn():
     return {
         "parameter_diet": figures.parameter_diet(PARAMETERS),
+        "idle_weights": figures.idle_weights(IDLE),
         "schedule": figures.schedule(np.minimum(np.arange(20) / 4, (20 - np.arange(20)) / 16)),
         "ladder": figures.ladder(ACCURACIES),
         "race": race(0.7),
@@ -44,6 +49,12 @@ def test_every_figure_has_a_title_that_fits_a_description_and_labels(drawn, chec
 
 def test_titles_follow_the_numbers(drawn):
     assert title(drawn["parameter_diet"]) == "small has 10 times fewer parameters than large"
+    assert title(drawn["idle_weights"]) == (
+        "Training itself put 30% of average pooling's weights out of work"
+    )
+    first, second = drawn["idle_weights"].axes[0].lines
+    assert first.get_xydata().tolist() == [[0, 0], [1, 0.125], [2, 0]]
+    assert second.get_xydata().tolist() == [[0, 0.5], [2, 0.1]]
     assert "From 52% to 62% in 2 changes" in title(drawn["ladder"])
     assert "1 gain, 0 lose" in title(drawn["ladder"])
     falling = dict(reversed(ACCURACIES.items()))
