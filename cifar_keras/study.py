@@ -74,6 +74,7 @@ class Study:
         model = models.build(
             arguments.pop("model"), initialization=recipe.initialization, **arguments
         )
+        model.name = variant  # what the progress line says
         return training.compile_model(model, recipe)
 
 

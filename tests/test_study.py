@@ -329,9 +329,9 @@ def test_described_studies_can_be_built(name):
     assert described.folder == results.RESULTS / name
     assert set(described.keep_weights) <= set(described.seeds)
     for variant in described.variants:
-        assert described.build(variant).output_shape[-1] == (
-            256 if variant.endswith("no_classifier") else 10
-        )
+        model = described.build(variant)
+        assert model.name == variant
+        assert model.output_shape[-1] == (256 if variant.endswith("no_classifier") else 10)
 
 
 def test_a_variant_can_change_the_recipe(small_sample, tmp_path):
