@@ -34,7 +34,7 @@ def tables():
             }
         ),
         "fast": results.fast_table(
-            {name: recorded(name) for name in ("quick", "compact")}, best.count_params()
+            {name: recorded(name) for name in ("quick", "compact", "strong")}, best.count_params()
         ),
     }
 
