@@ -159,3 +159,20 @@ def test_operations_are_six_times_the_multiply_adds_of_all_images():
         adds = sum(adds for _, adds in measure.costs(model).values())
         assert operations == 6 * adds * 50_000 * epochs
         assert parameters == sum(weight.numpy().size for weight in model.trainable_weights)
+
+
+def test_the_recorded_trainings_follow_from_their_seconds():
+    result = json.loads(time_to_accuracy.RECORD.read_text(encoding="utf-8"))
+    contestants = result["contestants"]
+    assert list(contestants) == list(time_to_accuracy.CONTESTANTS)
+    assert result["target"] == time_to_accuracy.target()
+    baseline = contestants[time_to_accuracy.BASELINE]
+    before = [accuracy for _, accuracy in baseline["epochs"][:-1]]
+    assert baseline["test_accuracy"] >= result["target"] > max(before)
+    for name, each in contestants.items():
+        assert [each["seconds"], each["test_accuracy"]] == each["epochs"][-1]
+        assert abs(baseline["seconds"] / each["seconds"] - each["speed_up"]) < 0.006
+        parameters, operations = time_to_accuracy.size(name, len(each["epochs"]))
+        assert (each["trainable_parameters"], each["training_flops"]) == (parameters, operations)
+    assert contestants["quick"]["test_accuracy"] > result["target"]
+    assert contestants["quick"]["speed_up"] > 100, "README: more than a hundred times as fast"
