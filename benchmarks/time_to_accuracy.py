@@ -2,14 +2,14 @@
 
     python benchmarks/time_to_accuracy.py [NAME...]
 
-needs `pip install -e '.[backends]'` and a machine with nothing else to do; it takes an hour or two.
-The clock starts with the uint8 arrays loaded and the library imported, and everything after that
-counts: normalisation, compilation, changes of the images, evaluation. PyTorch trains the reference
-project's best net by its recipe until the test accuracy is the reference project's; the course's
-nets train by the recipes of their studies, whose length is fixed beforehand. Every contestant is a
-process of its own, one after another. With names, those alone are measured, and what this
-processor has recorded of the others stays. Writes `time_to_accuracy.json` and `.png` beside this
-file.
+needs `pip install -e '.[backends]'` and a machine with nothing else to do; it takes two hours and
+more. The clock starts with the uint8 arrays loaded and the library imported, and everything after
+that counts: normalisation, compilation, changes of the images, evaluation. PyTorch trains the
+reference project's best net by its recipe until the test accuracy is the reference project's; the
+course's nets train by the recipes of their studies, whose length is fixed beforehand. Every
+contestant is a process of its own, one after another. With names, those alone are measured, and
+what this processor has recorded of the others stays. Writes `time_to_accuracy.json` and `.png`
+beside this file.
 """
 
 import json

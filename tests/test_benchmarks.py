@@ -174,5 +174,3 @@ def test_the_recorded_trainings_follow_from_their_seconds():
         assert abs(baseline["seconds"] / each["seconds"] - each["speed_up"]) < 0.006
         parameters, operations = time_to_accuracy.size(name, len(each["epochs"]))
         assert (each["trainable_parameters"], each["training_flops"]) == (parameters, operations)
-    assert contestants["quick"]["test_accuracy"] > result["target"]
-    assert contestants["quick"]["speed_up"] > 100, "README: more than a hundred times as fast"

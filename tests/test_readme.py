@@ -1,10 +1,12 @@
 """Whether the README's commands, links and numbers hold."""
 
+import json
 import re
 import subprocess
 from pathlib import Path
 
 import pytest
+import time_to_accuracy
 import update_readme
 
 from cifar_keras import models, results
@@ -90,6 +92,13 @@ def test_strong_gets_ninety_four_percent_with_mirror_images():
     assert {run["recipe"]["epochs"] for run in runs} == {27}
     mirrored = [run["accuracy_both_ways"] for run in runs]
     assert len(runs) >= 3 and sum(mirrored) / len(runs) >= 0.94 > sum(accuracies(runs)) / len(runs)
+
+
+def test_quick_passes_the_student_a_hundred_times_as_fast():
+    assert "Quick is past that accuracy more than a hundred times as fast" in PROSE
+    result = json.loads(time_to_accuracy.RECORD.read_text(encoding="utf-8"))
+    quick = result["contestants"]["quick"]
+    assert quick["test_accuracy"] > result["target"] and quick["speed_up"] > 100
 
 
 def test_the_seconds_are_of_what_the_text_says():
