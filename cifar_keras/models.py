@@ -11,6 +11,7 @@ import keras
 import numpy as np
 from keras import layers
 
+from cifar_keras import activations
 from cifar_keras.errors import UserError
 from cifar_keras.normalization import BatchNormalization
 
@@ -151,10 +152,11 @@ def build_whitened(
         raise UserError(
             f"there is no activation {activation!r}; choose 'relu', 'silu' or 'gelu'"
         ) from error
+    function = activations.silu if activation == "silu" else activation
     inputs = keras.Input(input_shape, name="image")
     channels = 2 * input_shape[2] * PATCH**2
     x = layers.Conv2D(channels, PATCH, use_bias=False, trainable=False, name="whitening")(inputs)
-    x = layers.Activation(activation, name=f"{activation}_0")(x)
+    x = layers.Activation(function, name=f"{activation}_0")(x)
     number = 0
     for stage, (width, depth) in enumerate(zip(widths, depths, strict=True), start=1):
         for place in range(depth):
@@ -172,7 +174,7 @@ def build_whitened(
             x = BatchNormalization(
                 momentum=0.6, epsilon=1e-5, scale=False, name=f"normalization_{number}"
             )(x)
-            x = layers.Activation(activation, name=f"{activation}_{number}")(x)
+            x = layers.Activation(function, name=f"{activation}_{number}")(x)
             channels = width
             if place == 0:
                 first = x

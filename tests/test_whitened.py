@@ -7,7 +7,17 @@ import keras
 import numpy as np
 import pytest
 
-from cifar_keras import data, environment, measure, models, normalization, results, study, training
+from cifar_keras import (
+    activations,
+    data,
+    environment,
+    measure,
+    models,
+    normalization,
+    results,
+    study,
+    training,
+)
 from cifar_keras.__main__ import main
 from cifar_keras.errors import UserError
 
@@ -131,6 +141,32 @@ def test_batch_normalisation_is_keras_own(small):
         )
     for keras_own, ours in zip(*steps, strict=True):
         np.testing.assert_allclose(ours, keras_own, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_silu_is_keras_own(dtype):
+    inputs = keras.ops.cast(np.linspace(-20, 20, 3 * 4 * 5).reshape(3, 4, 5), dtype)
+    both = []
+    for silu in (activations.silu, keras.activations.silu):
+
+        def loss(inputs, silu=silu):
+            return keras.ops.sum(keras.ops.cast(silu(inputs[0]), "float32") ** 2)
+
+        outputs, gradient = silu(inputs), measure.gradient(loss, [inputs])[0]
+        assert keras.backend.standardize_dtype(outputs.dtype) == dtype
+        both.append([array(keras.ops.cast(x, "float32")) for x in (outputs, gradient)])
+    precise = 1e-5 if dtype == "float32" else 0.02
+    for ours, keras_own in zip(*both, strict=True):
+        np.testing.assert_allclose(ours, keras_own, rtol=precise, atol=precise)
+    assert ours.any()
+
+
+def test_a_net_with_silu_survives_saving(tmp_path, small):
+    images = data.normalize(small[0][0][:4], "standardized")
+    model = models.build("whitened", activation="silu", **SMALL)
+    model.save(tmp_path / "net.keras")
+    loaded = keras.saving.load_model(tmp_path / "net.keras")
+    np.testing.assert_allclose(array(loaded(images)), array(model(images)), rtol=1e-5)
 
 
 def test_two_convolutions_a_stage_by_default():
