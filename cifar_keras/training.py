@@ -34,6 +34,9 @@ class Recipe:
     # 0: the learning rate stays. Else: it rises from 0 during this share of the training, then
     # falls to 0, both in a straight line.
     warmup: float = 0.0
+    # 0: SGD for all weights. Else: Muon for the kernels of convolutions; at the highest learning
+    # rate, a step is about this large, relative to its kernel.
+    kernel_rate: float = 0.0
     # Mirror each image in every second epoch, one half of them in the even and one in the odd.
     mirror: bool = False
     # Move each image by up to this many pixels, anew in each epoch.
@@ -75,6 +78,67 @@ class CoupledAdam(keras.optimizers.Adam):
 
 
 @keras.saving.register_keras_serializable(package="cifar_keras")
+class Muon(keras.optimizers.SGD):
+    """Nesterov SGD that turns the kernels of convolutions, equally far in all directions.
+
+    A kernel is taken as a matrix, (height * width * channels, filters). In the place of its
+    momentum comes a matrix with the same singular vectors and singular values near 1, so that the
+    directions in which many gradients agree do not drown the others; and since batch
+    normalisation takes a kernel's size away again, each step brings it back to sqrt(filters), which
+    is the size of such a matrix. Other weights take SGD's step. Jordan et al., "Muon: an optimizer
+    for hidden layers in neural networks" (2024), and Jordan's training of CIFAR-10 in airbench,
+    whose momentum of kernels and three iterations these are. Keras' own Muon leaves convolutions
+    to AdamW.
+
+    Args:
+        learning_rate, momentum, arguments: as `keras.optimizers.SGD` has them; for other weights.
+        relative_rate: the size of a kernel's step, relative to the kernel, over the learning rate.
+    """
+
+    kernel_momentum = 0.6
+
+    def __init__(self, learning_rate=0.1, momentum=0.9, relative_rate=1.0, **arguments):
+        super().__init__(learning_rate, momentum, **{"nesterov": True, **arguments})
+        self.relative_rate = relative_rate
+
+    def update_step(self, gradient, variable, learning_rate):
+        if len(variable.shape) != 4:
+            super().update_step(gradient, variable, learning_rate)
+            return
+        momentum = self.momentums[self._get_variable_index(variable)]
+        self.assign(momentum, self.kernel_momentum * momentum + gradient)
+        step = orthogonalized(gradient + self.kernel_momentum * momentum)
+        kernel = variable - self.relative_rate * learning_rate * step
+        size = keras.ops.sqrt(keras.ops.sum(kernel**2) / variable.shape[-1])
+        self.assign(variable, kernel / size)
+
+    def get_config(self):
+        return {**super().get_config(), "relative_rate": self.relative_rate}
+
+
+def orthogonalized(kernel):
+    """A kernel with the same singular vectors as a matrix, and singular values near 1.
+
+    Three steps of Newton and Schulz's iteration, with the coefficients of Jordan et al. (2024),
+    which take all but the smallest singular values to somewhere between 0.5 and 1.3.
+
+    Args:
+        kernel: float32 (height, width, channels, filters), not all 0.
+
+    Returns:
+        float32, of the same shape.
+    """
+    matrix = keras.ops.reshape(kernel, (-1, kernel.shape[-1]))
+    matrix /= keras.ops.sqrt(keras.ops.sum(matrix**2)) + 1e-7
+    for _ in range(3):
+        product = keras.ops.transpose(matrix) @ matrix
+        matrix = matrix @ (
+            3.4445 * keras.ops.eye(kernel.shape[-1]) - 4.775 * product + 2.0315 * product @ product
+        )
+    return keras.ops.reshape(matrix, kernel.shape)
+
+
+@keras.saving.register_keras_serializable(package="cifar_keras")
 class TriangularRate(keras.optimizers.schedules.LearningRateSchedule):
     """A learning rate that rises from 0 in a straight line, then falls to 0 in another.
 
@@ -103,9 +167,16 @@ def compile_model(model, recipe=REFERENCE):
     Labels are class numbers; where the recipe smooths them, shares of the classes (n, num_classes).
     """
     if recipe.momentum:
-        optimizer = keras.optimizers.SGD(
-            recipe.learning_rate, recipe.momentum, nesterov=True, weight_decay=recipe.weight_decay
-        )
+        decay = {"nesterov": True, "weight_decay": recipe.weight_decay}
+        if recipe.kernel_rate:
+            optimizer = Muon(
+                recipe.learning_rate,
+                recipe.momentum,
+                recipe.kernel_rate / recipe.learning_rate,
+                **decay,
+            )
+        else:
+            optimizer = keras.optimizers.SGD(recipe.learning_rate, recipe.momentum, **decay)
         optimizer.exclude_from_weight_decay(var_names=["bias", "beta"])
     else:
         optimizer = CoupledAdam(recipe.learning_rate, l2=recipe.weight_decay)

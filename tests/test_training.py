@@ -90,6 +90,46 @@ def test_keras_own_weight_decay_is_something_else(problem):
         assert np.abs(one - other).max() > 1e-3
 
 
+def test_orthogonalized_keeps_directions_and_evens_out_their_sizes():
+    random = np.random.default_rng(0)
+    left, _ = np.linalg.qr(random.normal(size=(3 * 3 * 4, 8)))
+    right, _ = np.linalg.qr(random.normal(size=(8, 8)))
+    kernel = (left * np.geomspace(1, 0.05, 8)) @ right.T
+    result = training.orthogonalized(kernel.reshape(3, 3, 4, 8).astype("float32"))
+    result = keras.ops.convert_to_numpy(result).reshape(-1, 8)
+    sizes = left.T @ result @ right
+    np.testing.assert_allclose(result, left @ sizes @ right.T, atol=1e-5)
+    np.testing.assert_allclose(sizes, np.diag(np.diag(sizes)), atol=1e-5)
+    assert np.diag(sizes).min() > 0.5 and np.diag(sizes).max() < 1.3
+
+
+def test_muon_turns_kernels_and_leaves_other_weights_to_sgd():
+    random = np.random.default_rng(0)
+    shapes = [(3, 3, 4, 8), (8, 5), (5,)]
+    start, *gradients = (
+        [random.normal(size=shape).astype("float32") for shape in shapes] for _ in range(3)
+    )
+    muon = run_optimizer(training.Muon(0.2, 0.9, relative_rate=0.5), start, gradients)
+    sgd = run_optimizer(keras.optimizers.SGD(0.2, 0.9, nesterov=True), start, gradients)
+    for result, expected in zip(muon[1:], sgd[1:], strict=True):
+        np.testing.assert_allclose(result, expected, rtol=1e-5)
+
+    kernel, momentum = start[0], 0
+    for gradient, *_ in gradients:
+        momentum = 0.6 * momentum + gradient
+        step = training.orthogonalized(gradient + 0.6 * momentum)
+        kernel = kernel - 0.5 * 0.2 * keras.ops.convert_to_numpy(step)
+        kernel *= np.sqrt(8) / np.linalg.norm(kernel)
+    np.testing.assert_allclose(muon[0], kernel, rtol=1e-4, atol=1e-6)
+
+
+def test_muon_survives_saving():
+    saved = keras.saving.serialize_keras_object(training.Muon(0.2, 0.9, relative_rate=0.5))
+    loaded = keras.saving.deserialize_keras_object(json.loads(json.dumps(saved)))
+    assert type(loaded) is training.Muon
+    assert (loaded.relative_rate, loaded.momentum, loaded.nesterov) == (0.5, 0.9, True)
+
+
 def test_optimizer_survives_saving():
     saved = keras.saving.serialize_keras_object(training.CoupledAdam(0.02, l2=0.3))
     loaded = keras.saving.deserialize_keras_object(json.loads(json.dumps(saved)))

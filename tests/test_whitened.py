@@ -258,6 +258,7 @@ def test_translation_depends_on_seed_and_epoch_and_reaches_every_place():
 
 def test_what_is_off_by_default_and_is_off_is_not_in_the_record():
     assert RECIPE.record().keys() == dataclasses.asdict(RECIPE).keys() - {
+        "kernel_rate",
         "label_smoothing",
         "test_once",
     }
