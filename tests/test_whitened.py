@@ -180,6 +180,21 @@ def test_unfit_depths_are_refused(depths):
         models.build("whitened", depths=depths)
 
 
+@pytest.mark.parametrize("momentum", [-0.1, 1, "0.9", None])
+def test_an_unfit_momentum_is_refused(momentum):
+    with pytest.raises(UserError, match=r"momentum is .*must be in \[0, 1\)"):
+        models.build("whitened", momentum=momentum)
+
+
+def test_momentum_is_that_of_every_normalisation():
+    found = [
+        layer.momentum
+        for layer in models.build("whitened", momentum=0.9).layers
+        if isinstance(layer, normalization.BatchNormalization)
+    ]
+    assert found == [0.9] * 6
+
+
 def test_the_activation_follows_every_normalisation():
     names = [layer.name for layer in models.build("whitened", activation="silu").layers]
     assert [name for name in names if "silu" in name] == [f"silu_{i}" for i in range(7)]
