@@ -33,6 +33,7 @@ RECIPE = training.Recipe(
     mirror=True,
     translation=2,
 )
+MUON = dataclasses.replace(RECIPE, kernel_rate=0.1, weight_decay=0.0)
 SMALL = {"widths": [8, 16]}
 
 
@@ -348,12 +349,9 @@ def test_decay_takes_from_kernels_alone():
         )
 
 
-@pytest.fixture(scope="module")
-def unbroken(small):
-    return training.train("whitened", small, RECIPE, verbose=False, **SMALL)
-
-
-def test_resumed_training_is_an_unbroken_one(small, unbroken, tmp_path, monkeypatch):
+@pytest.mark.parametrize("recipe", [RECIPE, MUON], ids=["sgd", "muon"])
+def test_resumed_training_is_an_unbroken_one(small, recipe, tmp_path, monkeypatch):
+    whole, unbroken = training.train("whitened", small, recipe, verbose=False, **SMALL)
     begin = training.Recorder.on_epoch_begin
 
     def killed(self, epoch, logs=None):
@@ -363,13 +361,13 @@ def test_resumed_training_is_an_unbroken_one(small, unbroken, tmp_path, monkeypa
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         patch.setattr(training.Recorder, "on_epoch_begin", killed)
-        training.train("whitened", small, RECIPE, directory=tmp_path, verbose=False, **SMALL)
+        training.train("whitened", small, recipe, directory=tmp_path, verbose=False, **SMALL)
     assert len(results.read_history(tmp_path / "history.csv")) == 1
     model, history = training.train(
-        "whitened", small, RECIPE, directory=tmp_path, verbose=False, **SMALL
+        "whitened", small, recipe, directory=tmp_path, verbose=False, **SMALL
     )
-    assert without_seconds(history) == without_seconds(unbroken[1])
-    for one, other in zip(model.weights, unbroken[0].weights, strict=True):
+    assert without_seconds(history) == without_seconds(unbroken)
+    for one, other in zip(model.weights, whole.weights, strict=True):
         assert np.array_equal(array(one), array(other))
 
 
