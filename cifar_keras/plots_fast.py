@@ -102,6 +102,38 @@ def schedule(rates):
     return figure
 
 
+def directions(gradient, step):
+    """How far a gradient, and the step made from it, go in each of their directions.
+
+    Args:
+        gradient, step: arrays (height, width, channels, filters), each taken as a matrix with one
+            column a filter; its singular values are shown, over the largest.
+    """
+    figure = _figure(6.4, 3.2)
+    axis = figure.subplots()
+    values = [np.linalg.svd(np.reshape(a, (-1, a.shape[-1])))[1] for a in (gradient, step)]
+    for sizes, label, color, line in zip(
+        values, ("gradient", "Muon's step"), (REFERENCE, OURS), ("--", "-"), strict=True
+    ):
+        places = np.arange(1, len(sizes) + 1)
+        axis.plot(places, sizes / sizes[0], line, color=color, marker=".", label=label)
+    axis.set(xlabel="direction (singular vector)", ylabel="distance over the first", yscale="log")
+    axis.set_ylim(None, 1.5)
+    axis.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+    axis.spines[["top", "right"]].set_visible(False)
+    axis.legend(frameon=False, loc="upper right", bbox_to_anchor=(1, 0.75))
+    first, evened = (100 * sizes[len(sizes) // 2] / sizes[0] for sizes in values)
+    figure.suptitle(
+        f"Halfway down its directions the gradient goes {first:.0f}% as far as in the first,\n"
+        f"Muon's step {evened:.0f}%"
+    )
+    figure.set_label(
+        "The singular values of a kernel's gradient, over the largest, fall steeply after the "
+        f"first; halfway they are {first:.0f}%. Those of the step made from it: {evened:.0f}%."
+    )
+    return figure
+
+
 def ladder(accuracies):
     """Test accuracy of recipes that differ from one to the next by one change.
 

@@ -18,6 +18,8 @@ ACCURACIES = {
     "+ much": [0.60, 0.63, 0.61, 0.64],
     "+ nothing": [0.61, 0.62, 0.63, 0.62],
 }
+# Singular values of 1, 0.1, 0.01 and of 1, 0.9, 0.8.
+GRADIENT, STEP = (np.diag(sizes)[None, None] for sizes in ([1, 0.1, 0.01], [1, 0.9, 0.8]))
 REFERENCE, COMPACT = (1_000_000, [0.82]), (125_000, [0.90, 0.91, 0.92])
 
 
@@ -35,6 +37,7 @@ def drawn():
         "parameter_diet": figures.parameter_diet(PARAMETERS),
         "idle_weights": figures.idle_weights(IDLE),
         "schedule": figures.schedule(np.minimum(np.arange(20) / 4, (20 - np.arange(20)) / 16)),
+        "directions": figures.directions(GRADIENT, STEP),
         "ladder": figures.ladder(ACCURACIES),
         "race": race(0.7),
         "accuracy_by_parameters": figures.accuracy_by_parameters(
@@ -55,6 +58,10 @@ def test_titles_follow_the_numbers(drawn):
     first, second = drawn["idle_weights"].axes[0].lines
     assert first.get_xydata().tolist() == [[0, 0], [1, 0.125], [2, 0]]
     assert second.get_xydata().tolist() == [[0, 0.5], [2, 0.1]]
+    assert "the gradient goes 10% as far as in the first" in title(drawn["directions"])
+    assert "Muon's step 90%" in title(drawn["directions"])
+    gradient, _ = drawn["directions"].axes[0].lines
+    np.testing.assert_allclose(gradient.get_xydata(), [[1, 1], [2, 0.1], [3, 0.01]])
     assert "From 52% to 62% in 2 changes" in title(drawn["ladder"])
     assert "1 gain, 0 lose" in title(drawn["ladder"])
     falling = dict(reversed(ACCURACIES.items()))
