@@ -165,7 +165,14 @@ def compile_model(model, recipe=REFERENCE):
 
     The penalty sits in the optimizer, so the reported loss is the cross-entropy alone (in nats).
     Labels are class numbers; where the recipe smooths them, shares of the classes (n, num_classes).
+
+    Raises:
+        UserError: a recipe with `kernel_rate` and without `momentum`.
     """
+    if recipe.kernel_rate and not recipe.momentum:
+        raise UserError(
+            "kernel_rate needs SGD, and a momentum of 0 means Adam; give the recipe a momentum"
+        )
     if recipe.momentum:
         decay = {"nesterov": True, "weight_decay": recipe.weight_decay}
         if recipe.kernel_rate:

@@ -123,6 +123,12 @@ def test_muon_turns_kernels_and_leaves_other_weights_to_sgd():
     np.testing.assert_allclose(muon[0], kernel, rtol=1e-4, atol=1e-6)
 
 
+def test_muon_beside_adam_is_refused():
+    recipe = dataclasses.replace(training.REFERENCE, kernel_rate=0.1)
+    with pytest.raises(UserError, match="kernel_rate needs SGD"):
+        training.compile_model(models.build_average_pooling(), recipe)
+
+
 def test_muon_survives_saving():
     saved = keras.saving.serialize_keras_object(training.Muon(0.2, 0.9, relative_rate=0.5))
     loaded = keras.saving.deserialize_keras_object(json.loads(json.dumps(saved)))
