@@ -167,6 +167,7 @@ def test_a_net_with_silu_survives_saving(tmp_path, small):
     model = models.build("whitened", activation="silu", **SMALL)
     model.save(tmp_path / "net.keras")
     loaded = keras.saving.load_model(tmp_path / "net.keras")
+    assert loaded.get_layer("silu_1").activation is activations.silu
     np.testing.assert_allclose(array(loaded(images)), array(model(images)), rtol=1e-5)
 
 
