@@ -34,8 +34,8 @@ class Recipe:
     # 0: the learning rate stays. Else: it rises from 0 during this share of the training, then
     # falls to 0, both in a straight line.
     warmup: float = 0.0
-    # 0: SGD for all weights. Else: Muon for the kernels of convolutions; at the highest learning
-    # rate, a step is about this large, relative to its kernel.
+    # With momentum alone. 0: SGD for all weights. Else: Muon for the kernels of convolutions; at
+    # the highest learning rate, a step is about this large, relative to its kernel.
     kernel_rate: float = 0.0
     # Mirror each image in every second epoch, one half of them in the even and one in the odd.
     mirror: bool = False
@@ -169,10 +169,6 @@ def compile_model(model, recipe=REFERENCE):
     Raises:
         UserError: a recipe with `kernel_rate` and without `momentum`.
     """
-    if recipe.kernel_rate and not recipe.momentum:
-        raise UserError(
-            "kernel_rate needs SGD, and a momentum of 0 means Adam; give the recipe a momentum"
-        )
     if recipe.momentum:
         decay = {"nesterov": True, "weight_decay": recipe.weight_decay}
         if recipe.kernel_rate:
@@ -185,6 +181,10 @@ def compile_model(model, recipe=REFERENCE):
         else:
             optimizer = keras.optimizers.SGD(recipe.learning_rate, recipe.momentum, **decay)
         optimizer.exclude_from_weight_decay(var_names=["bias", "beta"])
+    elif recipe.kernel_rate:
+        raise UserError(
+            "kernel_rate needs SGD, and a momentum of 0 means Adam; give the recipe a momentum"
+        )
     else:
         optimizer = CoupledAdam(recipe.learning_rate, l2=recipe.weight_decay)
     smooth = recipe.label_smoothing > 0
