@@ -1,5 +1,6 @@
 """Whether the README's commands, links and numbers hold."""
 
+import csv
 import json
 import re
 import subprocess
@@ -92,6 +93,14 @@ def test_strong_gets_ninety_four_percent_with_mirror_images():
     assert {run["recipe"]["epochs"] for run in runs} == {27}
     mirrored = [run["accuracy_both_ways"] for run in runs]
     assert len(runs) >= 3 and sum(mirrored) / len(runs) >= 0.94 > sum(accuracies(runs)) / len(runs)
+
+
+def test_other_recipes_that_met_the_test_images_are_told():
+    assert "two of compact's before, and one of strong's afterwards, by Muon" in PROSE
+    with (results.RESULTS / "other_recipes.csv").open(newline="") as file:
+        met = sorted({(row["net"], row["recipe"]) for row in csv.DictReader(file)})
+    assert [net for net, _ in met] == ["compact", "compact", "strong"]
+    assert met[-1][1].endswith("Muon")
 
 
 def test_quick_passes_the_student_a_hundred_times_as_fast():
