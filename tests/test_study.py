@@ -360,8 +360,8 @@ def test_the_full_study_is_the_reference_project_s():
 def test_an_unknown_or_damaged_study_is_one_line(tmp_path, monkeypatch, capsys):
     assert main(["study", "status", "fulll"]) == 2
     assert capsys.readouterr().err == (
-        "error: there is no study 'fulll'; choose one of: compact, full, ladder, "
-        "ladder_full, quick, seeds, strong\n"
+        "error: there is no study 'fulll'; choose one of: compact, compact_sgd, full, ladder, "
+        "ladder_full, quick, seeds, strong, strong_muon\n"
     )
     monkeypatch.setattr(study, "STUDIES", tmp_path)
     (tmp_path / "mine.toml").write_text("data = 'sample'\n")
