@@ -11,7 +11,7 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from cifar_keras import files
+from cifar_keras import environment, files
 from cifar_keras.errors import UserError
 
 # Columns of a history, and the names under which Keras reports them.
@@ -75,8 +75,9 @@ class Recorder(keras.callbacks.Callback):
     """Keeps the history, and with a directory everything that a killed training needs to go on.
 
     After every epoch `checkpoint.npz` (variables of model and optimizer, random states of the
-    dropout layers, and the history so far, in one file) and then `history.csv` are replaced as
-    a whole, so neither is ever half-written and a kill between the two loses nothing.
+    dropout layers, the history so far and what computed it, in one file) and then `history.csv`
+    are replaced as a whole, so neither is ever half-written and a kill between the two loses
+    nothing.
 
     Args:
         directory: folder for the two files, or None to keep the history in memory only.
@@ -89,6 +90,8 @@ class Recorder(keras.callbacks.Callback):
         self.directory = None if directory is None else Path(directory)
         self.identity = identity or {}
         self.rows = []
+        # What computed which epochs: more than one entry if the training moved.
+        self.trained_on = []
 
     def restore(self, model):
         """Loads the checkpoint, if there is one, into the compiled `model`.
@@ -119,7 +122,7 @@ class Recorder(keras.callbacks.Callback):
             )
         for variable, value in zip(variables, values, strict=True):
             variable.assign(value)
-        self.rows = meta["rows"]
+        self.rows, self.trained_on = meta["rows"], meta["trained_on"]
         files.write(self.directory / "history.csv", history_csv(self.rows).encode())
         return len(self.rows)
 
@@ -136,17 +139,41 @@ class Recorder(keras.callbacks.Callback):
         seconds = round(time.monotonic() - self.start, 2)
         row = {"epoch": epoch + 1, **dict.fromkeys(COLUMNS, math.nan), **seen, "seconds": seconds}
         self.rows.append(row)
+        here = {
+            "backend": keras.backend.backend(),
+            "device": environment.device(),
+            "threads": environment.threads(),
+        }
+        if not self.trained_on or self.trained_on[-1] | here != self.trained_on[-1]:
+            self.trained_on.append({"first_epoch": epoch + 1, "last_epoch": epoch + 1, **here})
+        self.trained_on[-1]["last_epoch"] = epoch + 1
         if self.directory is not None:
             self._save()
 
     def _save(self):
         variables = self.model.variables + self.model.optimizer.variables
-        meta = {"identity": self.identity, "rows": self.rows, "variables": len(variables)}
+        meta = {
+            "identity": self.identity,
+            "rows": self.rows,
+            "trained_on": self.trained_on,
+            "variables": len(variables),
+        }
         arrays = {f"variable_{i}": keras.ops.convert_to_numpy(v) for i, v in enumerate(variables)}
         checkpoint = io.BytesIO()
         np.savez(checkpoint, meta=np.array(json.dumps(meta)), **arrays)
         files.write(self.directory / "checkpoint.npz", checkpoint.getbuffer())
         files.write(self.directory / "history.csv", history_csv(self.rows).encode())
+
+
+def read_trained_on(directory):
+    """What computed the epochs of the training whose checkpoint lies in `directory`.
+
+    Returns:
+        A list of dicts, in order: first_epoch, last_epoch (from 1), backend, device (the name of a
+        processor or an accelerator), threads (that an operation may use on the processor).
+    """
+    with np.load(directory / "checkpoint.npz", allow_pickle=False) as saved:
+        return json.loads(str(saved["meta"]))["trained_on"]
 
 
 def history_csv(rows):

@@ -10,12 +10,10 @@ import importlib.metadata
 import logging
 import os
 import platform
-import re
 import sys
 import tempfile
-from pathlib import Path
 
-CPUINFO = Path("/proc/cpuinfo")  # Linux only: the processor's full name and what it can do
+from cifar_keras import machine
 
 
 @contextlib.contextmanager
@@ -68,16 +66,31 @@ if keras.backend.backend() == "tensorflow":
     tensorflow.data.Dataset.__iter__ = _without_autotuner(tensorflow.data.Dataset.__iter__)
 
 
+def on_cpu():
+    """Whether the backend computes on the processor; else it has an accelerator."""
+    return "cpu" in str(keras.ops.zeros(1).device).lower()
+
+
+def device():
+    """The name of what the backend computes on: the processor's or the accelerator's."""
+    if on_cpu():
+        return machine.processor()
+    accelerator = keras.ops.zeros(1).device
+    return str(getattr(accelerator, "device_kind", accelerator))  # JAX knows the model's name
+
+
+def threads():
+    """How many threads an operation may use on the processor."""
+    return int(os.environ.get("TF_NUM_INTRAOP_THREADS", 0)) or machine.cores()
+
+
 def fastest_dtype():
     """The dtype policy that trains fastest here: "mixed_bfloat16" or "float32".
 
     bfloat16 takes half the memory and, on processors with instructions for it and on GPUs, half
     the time; on others it is emulated, many times slower.
     """
-    if "cpu" not in str(keras.ops.zeros(1).device).lower():
-        return "mixed_bfloat16"
-    features = CPUINFO.read_text() if CPUINFO.exists() else ""
-    return "mixed_bfloat16" if re.search(r"\b(avx512_|amx_)?bf16\b", features) else "float32"
+    return "mixed_bfloat16" if not on_cpu() or machine.has_bfloat16() else "float32"
 
 
 @contextlib.contextmanager
@@ -94,9 +107,8 @@ def dtype_policy(name):
 def describe():
     """Python, Keras, backend, their versions and the device, in one line of text."""
     backend = keras.backend.backend()
-    on_cpu = "cpu" in str(keras.ops.zeros(1).device).lower()
-    device = f"{os.cpu_count()} CPU cores" if on_cpu else "GPU"
+    computes_on = f"{machine.cores()} CPU cores" if on_cpu() else "GPU"
     return (
         f"Python {platform.python_version()} · Keras {keras.__version__} · "
-        f"{backend} {importlib.metadata.version(backend)} · {device}"
+        f"{backend} {importlib.metadata.version(backend)} · {computes_on}"
     )

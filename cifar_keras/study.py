@@ -22,7 +22,8 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from cifar_keras import data, environment, files, models, results, training
+from cifar_keras import data, environment, files, machine, models, results, training
+from cifar_keras.callbacks import read_trained_on
 from cifar_keras.errors import UserError
 
 STUDIES = Path(__file__).parents[1] / "studies"
@@ -206,13 +207,12 @@ def _record(study, variant, seed, folder, arrays, hashes, verbose):
         "data_sha256": hashes,
         "summary": dataclasses.asdict(results.summarize(history)),
         **both_ways,
-        "backend": keras.backend.backend(),
         "dtype": dtype,
         "versions": _versions(),
-        "device": _device(),
+        "trained_on": read_trained_on(folder),
         "commit": commit,
         "seconds": round(sum(results.column(history, "seconds")), 1),
-        "peak_memory_mb": _peak_memory(),
+        "peak_memory_mb": machine.peak_memory(),
     }
     files.write(folder / "run.json", (json.dumps(content, indent=1) + "\n").encode())
     (folder / "checkpoint.npz").unlink()
@@ -372,27 +372,6 @@ def _versions():
     installed = {d.metadata["Name"].lower(): d.version for d in importlib.metadata.distributions()}
     packages = {name: installed[name] for name in PACKAGES if name in installed}
     return {"python": platform.python_version(), **packages}
-
-
-def _device():
-    """The processor's name, or the backend's name of the accelerator that it computes on."""
-    device = keras.ops.zeros(1).device
-    if "cpu" not in str(device).lower():
-        return str(getattr(device, "device_kind", device))  # JAX knows the model's name
-    info = environment.CPUINFO
-    lines = info.read_text().splitlines() if info.exists() else []
-    names = [line.split(":")[1].strip() for line in lines if line.startswith("model name")]
-    return f"{names[0]} ({len(names)} threads)" if names else platform.processor()
-
-
-def _peak_memory():
-    """The most memory that this process ever had resident, in MB; None on Windows."""
-    try:
-        import resource
-    except ImportError:
-        return None
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return round(peak / (1e6 if platform.system() == "Darwin" else 1e3))
 
 
 def _commit():

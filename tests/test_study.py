@@ -11,10 +11,11 @@ import sys
 import textwrap
 from types import SimpleNamespace
 
+import keras
 import numpy as np
 import pytest
 
-from cifar_keras import data, files, models, results, study, training
+from cifar_keras import data, environment, files, models, results, study, training
 from cifar_keras.__main__ import main
 from cifar_keras.errors import UserError
 
@@ -72,9 +73,9 @@ def test_an_accelerator_is_recorded_by_its_model(monkeypatch):
 
     for device, recorded in ((OfAModel(), "NVIDIA H200"), (Device(), "cuda:0")):
         monkeypatch.setattr(
-            study.keras.ops, "zeros", lambda n, at=device: SimpleNamespace(device=at)
+            environment.keras.ops, "zeros", lambda n, at=device: SimpleNamespace(device=at)
         )
-        assert study._device() == recorded
+        assert environment.device() == recorded
 
 
 def test_every_run_is_recorded_with_all_that_it_depended_on(recorded, small):
@@ -91,8 +92,17 @@ def test_every_run_is_recorded_with_all_that_it_depended_on(recorded, small):
         assert run["recipe"] == ONE_EPOCH.record()
         assert run["data_sha256"] == [data.array_hash(array) for part in small for array in part]
         assert run["dtype"] == "float32"
-        assert run["versions"].keys() >= {"python", "keras", "numpy", run["backend"]}
-        assert run["device"] and run["commit"] and run["seconds"] > 0
+        assert run["versions"].keys() >= {"python", "keras", "numpy", keras.backend.backend()}
+        assert run["trained_on"] == [
+            {
+                "first_epoch": 1,
+                "last_epoch": 1,
+                "backend": keras.backend.backend(),
+                "device": environment.device(),
+                "threads": environment.threads(),
+            }
+        ]
+        assert run["commit"] and run["seconds"] > 0
         assert run["peak_memory_mb"] is None or run["peak_memory_mb"] > 100
         history = runs[variant][3]
         assert run["summary"] == dataclasses.asdict(results.summarize(history))

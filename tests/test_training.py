@@ -19,7 +19,7 @@ import numpy as np
 import pytest
 from nbval.plugin import get_sanitize_patterns
 
-from cifar_keras import callbacks, data, files, models, training
+from cifar_keras import callbacks, data, environment, files, models, training
 from cifar_keras.errors import UserError
 
 ONE, SHORT, LONG = (training.Recipe(epochs=epochs) for epochs in (1, 2, 4))
@@ -376,6 +376,28 @@ def test_history_csv_keeps_every_digit(finished, resumable):
 def test_finished_training_is_not_trained_again(small, finished, resumable, monkeypatch):
     monkeypatch.setattr(training.Recorder, "on_epoch_begin", lambda *_: pytest.fail("trained"))
     assert train(small, ONE, directory=resumable) == finished[0]
+
+
+def test_a_training_that_moved_says_what_computed_which_epochs(tmp_path, monkeypatch):
+    here = {"backend": keras.backend.backend(), "threads": environment.threads()}
+    for epochs, device in ((2, "a GPU"), (3, "a processor"), (4, "a processor")):
+        monkeypatch.setattr(environment, "device", lambda name=device: name)
+        model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)])
+        model.compile("sgd", "mse", metrics=["accuracy"])
+        recorder = training.Recorder(tmp_path)
+        done = recorder.restore(model)
+        model.fit(
+            np.ones((4, 1)),
+            np.ones(4),
+            initial_epoch=done,
+            epochs=epochs,
+            verbose=0,
+            callbacks=[recorder],
+        )
+    assert callbacks.read_trained_on(tmp_path) == [
+        {"first_epoch": 1, "last_epoch": 2, "device": "a GPU", **here},
+        {"first_epoch": 3, "last_epoch": 4, "device": "a processor", **here},
+    ]
 
 
 @pytest.mark.parametrize(

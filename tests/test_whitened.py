@@ -11,6 +11,7 @@ from cifar_keras import (
     activations,
     data,
     environment,
+    machine,
     measure,
     models,
     normalization,
@@ -463,12 +464,12 @@ def test_both_ways_means_the_logits_of_image_and_mirror_image():
         ("flags : fpu avx2 avx512f avx512_bf16 sse", "mixed_bfloat16"),
         ("flags : amx_bf16 amx_tile", "mixed_bfloat16"),
         ("Features : fp asimd bf16 i8mm", "mixed_bfloat16"),
-        ("flags : fpu avx2 avx512f", "float32"),
+        ("flags\t\t: fpu avx2 avx512f", "float32"),
         (None, "float32"),
     ],
 )
 def test_bfloat16_only_where_the_processor_has_it(tmp_path, monkeypatch, features, dtype):
-    monkeypatch.setattr(environment, "CPUINFO", tmp_path / "cpuinfo")
+    monkeypatch.setattr(machine, "CPUINFO", tmp_path / "cpuinfo")
     if features:
         (tmp_path / "cpuinfo").write_text(features)
     assert environment.fastest_dtype() == dtype

@@ -1,0 +1,43 @@
+"""What this computer is: its processor, its cores, the memory that this process took."""
+
+import os
+import platform
+import re
+import sys
+from pathlib import Path
+
+CPUINFO = Path("/proc/cpuinfo")  # Linux only: the processor's full name and what it can do
+
+
+def _cpuinfo(field: str) -> str:
+    """What /proc/cpuinfo says of the first processor; "" where there is no such file or field."""
+    text = CPUINFO.read_text() if CPUINFO.exists() else ""
+    found = re.search(rf"^{field}\s*: (.*)$", text, re.MULTILINE)
+    return found[1].strip() if found else ""
+
+
+def processor() -> str:
+    """The processor's name; never empty."""
+    return _cpuinfo("model name") or platform.processor() or platform.machine() or "unknown"
+
+
+def has_bfloat16() -> bool:
+    """Whether the processor has instructions for bfloat16 (Linux on x86; elsewhere False)."""
+    return re.search(r"\b(avx512_|amx_)?bf16\b", _cpuinfo("(?:flags|Features)")) is not None
+
+
+def cores() -> int:
+    """How many processor cores this process may use."""
+    if hasattr(os, "sched_getaffinity"):  # not on macOS and Windows
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def peak_memory() -> int | None:
+    """The most memory that this process ever had resident, in MB; None on Windows."""
+    try:
+        import resource
+    except ImportError:
+        return None
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return round(peak / (1e6 if sys.platform == "darwin" else 1e3))
