@@ -11,9 +11,8 @@ import keras
 import numpy as np
 from keras import layers
 
-from cifar_keras import activations
 from cifar_keras.errors import UserError
-from cifar_keras.normalization import BatchNormalization
+from cifar_keras.layers import BatchNormalization, Dirac, silu
 
 # Filters of the convolutions, stage by stage; every stage ends in a max-pool.
 TRUNK = ((16, 32), (64, 128), (128,), (256, 256))
@@ -160,7 +159,7 @@ def build_whitened(
             f"momentum is {momentum!r}: the share of the running moments that stays must be in "
             "[0, 1)"
         )
-    function = activations.silu if activation == "silu" else activation
+    function = silu if activation == "silu" else activation
     inputs = keras.Input(input_shape, name="image")
     channels = 2 * input_shape[2] * PATCH**2
     x = layers.Conv2D(channels, PATCH, use_bias=False, trainable=False, name="whitening")(inputs)
@@ -335,39 +334,6 @@ def _kernel_initializer(initialization, fan_in):
             f"{', '.join(initializers)}"
         )
     return initializers[initialization]
-
-
-@keras.saving.register_keras_serializable(package="cifar_keras")
-class Dirac(keras.initializers.Initializer):
-    """A convolution's kernel whose first filters each hand one input channel on unchanged.
-
-    As torch.nn.init.dirac_ does for as many filters as there are input channels (Zagoruyko and
-    Komodakis, arXiv 1706.00388).
-
-    Args:
-        others: the initializer of the filters beyond the number of input channels.
-    """
-
-    def __init__(self, others):
-        self.others = others
-
-    def __call__(self, shape, dtype=None):
-        height, width, channels, filters = shape
-        identity = np.zeros(shape, "float32")
-        for channel in range(min(channels, filters)):
-            identity[height // 2, width // 2, channel, channel] = 1
-        return keras.ops.where(
-            np.arange(filters) < channels,
-            keras.ops.convert_to_tensor(identity, dtype),
-            self.others(shape, dtype),
-        )
-
-    def get_config(self):
-        return {"others": keras.saving.serialize_keras_object(self.others)}
-
-    @classmethod
-    def from_config(cls, config):
-        return cls(keras.saving.deserialize_keras_object(config["others"]))
 
 
 def _check(input_shape, num_classes):

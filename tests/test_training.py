@@ -19,7 +19,7 @@ import numpy as np
 import pytest
 from nbval.plugin import get_sanitize_patterns
 
-from cifar_keras import callbacks, data, environment, files, models, training
+from cifar_keras import callbacks, data, environment, files, models, optimizers, training
 from cifar_keras.errors import UserError
 
 ONE, SHORT, LONG = (training.Recipe(epochs=epochs) for epochs in (1, 2, 4))
@@ -78,13 +78,13 @@ def numpy_adam(start, gradients, learning_rate, l2):
 
 @pytest.mark.parametrize("l2", [0.0, 1e-6, 0.5])
 def test_adam_is_pytorchs(problem, l2):
-    results = run_optimizer(training.CoupledAdam(0.01, l2=l2), *problem)
+    results = run_optimizer(optimizers.CoupledAdam(0.01, l2=l2), *problem)
     for result, expected in zip(results, numpy_adam(*problem, 0.01, l2), strict=True):
         np.testing.assert_allclose(result, expected, rtol=1e-4, atol=1e-5)
 
 
 def test_keras_own_weight_decay_is_something_else(problem):
-    coupled = run_optimizer(training.CoupledAdam(0.01, l2=0.5), *problem)
+    coupled = run_optimizer(optimizers.CoupledAdam(0.01, l2=0.5), *problem)
     decoupled = run_optimizer(keras.optimizers.Adam(0.01, weight_decay=0.5), *problem)
     for one, other in zip(coupled, decoupled, strict=True):
         assert np.abs(one - other).max() > 1e-3
@@ -95,7 +95,7 @@ def test_orthogonalized_keeps_directions_and_evens_out_their_sizes():
     left, _ = np.linalg.qr(random.normal(size=(3 * 3 * 4, 8)))
     right, _ = np.linalg.qr(random.normal(size=(8, 8)))
     kernel = (left * np.geomspace(1, 0.05, 8)) @ right.T
-    result = training.orthogonalized(kernel.reshape(3, 3, 4, 8).astype("float32"))
+    result = optimizers.orthogonalized(kernel.reshape(3, 3, 4, 8).astype("float32"))
     result = keras.ops.convert_to_numpy(result).reshape(-1, 8)
     sizes = left.T @ result @ right
     np.testing.assert_allclose(result, left @ sizes @ right.T, atol=1e-5)
@@ -109,7 +109,7 @@ def test_muon_turns_kernels_and_leaves_other_weights_to_sgd():
     start, *gradients = (
         [random.normal(size=shape).astype("float32") for shape in shapes] for _ in range(3)
     )
-    muon = run_optimizer(training.Muon(0.2, 0.9, relative_rate=0.5), start, gradients)
+    muon = run_optimizer(optimizers.Muon(0.2, 0.9, relative_rate=0.5), start, gradients)
     sgd = run_optimizer(keras.optimizers.SGD(0.2, 0.9, nesterov=True), start, gradients)
     for result, expected in zip(muon[1:], sgd[1:], strict=True):
         np.testing.assert_allclose(result, expected, rtol=1e-5)
@@ -117,7 +117,7 @@ def test_muon_turns_kernels_and_leaves_other_weights_to_sgd():
     kernel, momentum = start[0], 0
     for gradient, *_ in gradients:
         momentum = 0.6 * momentum + gradient
-        step = training.orthogonalized(gradient + 0.6 * momentum)
+        step = optimizers.orthogonalized(gradient + 0.6 * momentum)
         kernel = kernel - 0.5 * 0.2 * keras.ops.convert_to_numpy(step)
         kernel *= np.sqrt(8) / np.linalg.norm(kernel)
     np.testing.assert_allclose(muon[0], kernel, rtol=1e-4, atol=1e-6)
@@ -130,16 +130,16 @@ def test_muon_beside_adam_is_refused():
 
 
 def test_muon_survives_saving():
-    saved = keras.saving.serialize_keras_object(training.Muon(0.2, 0.9, relative_rate=0.5))
+    saved = keras.saving.serialize_keras_object(optimizers.Muon(0.2, 0.9, relative_rate=0.5))
     loaded = keras.saving.deserialize_keras_object(json.loads(json.dumps(saved)))
-    assert type(loaded) is training.Muon
+    assert type(loaded) is optimizers.Muon
     assert (loaded.relative_rate, loaded.momentum, loaded.nesterov) == (0.5, 0.9, True)
 
 
 def test_optimizer_survives_saving():
-    saved = keras.saving.serialize_keras_object(training.CoupledAdam(0.02, l2=0.3))
+    saved = keras.saving.serialize_keras_object(optimizers.CoupledAdam(0.02, l2=0.3))
     loaded = keras.saving.deserialize_keras_object(json.loads(json.dumps(saved)))
-    assert type(loaded) is training.CoupledAdam
+    assert type(loaded) is optimizers.CoupledAdam
     assert (loaded.l2, loaded.epsilon) == (0.3, 1e-8)
     assert float(keras.ops.convert_to_numpy(loaded.learning_rate)) == pytest.approx(0.02)
 

@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 
 from cifar_keras import (
-    activations,
     data,
     environment,
+    layers,
     machine,
     measure,
     models,
-    normalization,
+    optimizers,
     results,
     study,
     training,
@@ -120,13 +120,26 @@ def test_depths_place_convolutions_and_a_residual_adds_the_stage_s_first_to_its_
     assert first.any() and last.any()
 
 
-def test_batch_normalisation_is_keras_own(small):
-    images = np.random.default_rng(3).normal(1, 2, (7, 5, 5, 6)).astype("float32")
+@pytest.mark.parametrize(
+    ("arguments", "shape"),
+    [
+        ({"scale": False}, (7, 5, 5, 6)),
+        ({"scale": False, "epsilon": 0.1}, (7, 5, 5, 6)),
+        # What the one operation does not cover.
+        ({}, (7, 5, 5, 6)),
+        ({"scale": False, "axis": 1}, (7, 6, 5, 5)),
+        ({"scale": False, "center": False}, (7, 5, 5, 6)),
+        ({"scale": False}, (35, 6)),
+    ],
+)
+def test_batch_normalisation_is_keras_own(arguments, shape):
+    images = np.random.default_rng(3).normal(1, 2, shape).astype("float32")
     steps = []
-    for kind in (keras.layers.BatchNormalization, normalization.BatchNormalization):
-        layer = kind(momentum=0.6, epsilon=1e-5, scale=False)
+    for kind in (keras.layers.BatchNormalization, layers.BatchNormalization):
+        layer = kind(momentum=0.6, **arguments)
         layer.build(images.shape)
-        layer.beta.assign(np.arange(6))
+        if layer.center:
+            layer.beta.assign(np.arange(6))
 
         def loss(inputs, layer=layer):
             return keras.ops.sum(layer(inputs[0], training=True) ** 3)
@@ -145,11 +158,22 @@ def test_batch_normalisation_is_keras_own(small):
         np.testing.assert_allclose(ours, keras_own, rtol=1e-4, atol=1e-4)
 
 
+def test_batch_normalisation_heeds_a_mask():
+    """Of sequences of images, those that are padding do not count."""
+    images = np.random.default_rng(3).normal(size=(4, 3, 2, 6)).astype("float32")
+    images[:, 2] = 1e6
+    mask = np.ones((4, 3, 2), bool)
+    mask[:, 2] = False
+    layer = layers.BatchNormalization(scale=False)
+    layer.build(images.shape)
+    assert np.abs(array(layer(images, training=True, mask=mask))[:, :2]).max() < 10
+
+
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 def test_silu_is_keras_own(dtype):
     inputs = keras.ops.cast(np.linspace(-20, 20, 3 * 4 * 5).reshape(3, 4, 5), dtype)
     both = []
-    for silu in (activations.silu, keras.activations.silu):
+    for silu in (layers.silu, keras.activations.silu):
 
         def loss(inputs, silu=silu):
             return keras.ops.sum(keras.ops.cast(silu(inputs[0]), "float32") ** 2)
@@ -168,7 +192,7 @@ def test_a_net_with_silu_survives_saving(tmp_path, small):
     model = models.build("whitened", activation="silu", **SMALL)
     model.save(tmp_path / "net.keras")
     loaded = keras.saving.load_model(tmp_path / "net.keras")
-    assert loaded.get_layer("silu_1").activation is activations.silu
+    assert loaded.get_layer("silu_1").activation is layers.silu
     np.testing.assert_allclose(array(loaded(images)), array(model(images)), rtol=1e-5)
 
 
@@ -193,7 +217,7 @@ def test_momentum_is_that_of_every_normalisation():
     found = [
         layer.momentum
         for layer in models.build("whitened", momentum=0.9).layers
-        if isinstance(layer, normalization.BatchNormalization)
+        if isinstance(layer, layers.BatchNormalization)
     ]
     assert found == [0.9] * 6
 
@@ -293,11 +317,11 @@ def test_a_checkpoint_with_what_is_now_off_is_refused(small, tmp_path):
 
 
 def test_the_rate_rises_and_falls_in_straight_lines():
-    rate = training.TriangularRate(peak=2.0, warmup=0.25, steps=40)
+    rate = optimizers.TriangularRate(peak=2.0, warmup=0.25, steps=40)
     rates = [float(array(rate(step))) for step in range(40)]
     np.testing.assert_allclose(rates[:10], np.arange(0.1, 2, 0.2), rtol=1e-5)
     np.testing.assert_allclose(rates[10:], 2 * (29.5 - np.arange(30)) / 30, rtol=1e-5)
-    assert training.TriangularRate(**rate.get_config())(7) == rate(7)
+    assert optimizers.TriangularRate(**rate.get_config())(7) == rate(7)
 
 
 def test_the_rate_reaches_the_optimizer(small):
