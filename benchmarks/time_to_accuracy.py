@@ -22,7 +22,7 @@ from pathlib import Path
 
 import epoch_time
 
-from cifar_keras import results
+from cifar_keras import machine, results
 
 HERE = Path(__file__).parent
 RECORD = HERE / "time_to_accuracy.json"
@@ -33,8 +33,8 @@ TRAINING_IMAGES = 50_000
 
 
 def target():
-    """The final test accuracy of the reference project's best net, in [0, 1]."""
-    return results.summarize(results.read_reference()["average_pooling_dropout"]).final_accuracy
+    """The last test accuracy of the reference project's best net, in [0, 1]."""
+    return results.summarize(results.read_reference()["average_pooling_dropout"]).last_accuracy
 
 
 def train_baseline():
@@ -72,29 +72,21 @@ def train_baseline():
 
 def train_study(name):
     """A study's training from seed 0: `epochs` holds its last one alone, as in `train_baseline`."""
-    from cifar_keras import data, environment, study, training
+    from cifar_keras import data, study, training
 
     described = study.load(name)
     arrays = data.load_cifar10()
-    import keras  # behind `environment`, which has settings for it
-
     started = time.monotonic()
-    keras.utils.set_random_seed(0)
-    dtype = environment.fastest_dtype() if described.mixed_precision else "float32"
-    with environment.dtype_policy(dtype):
-        model = described.build(name)
+    model = described.new_model(name, seed=0)
     history = training.fit(model, arrays, described.recipe_of(name), seed=0, verbose=False)
     seconds = round(time.monotonic() - started, 1)
-    return {"epochs": [[seconds, round(history[-1]["test_accuracy"], 4)]], "dtype": dtype}
+    return {"epochs": [[seconds, round(history[-1]["test_accuracy"], 4)]], "dtype": described.dtype}
 
 
 def work(name):
     """A contestant's process: trains, and prints its result as JSON."""
-    import resource
-
     result = train_baseline() if name == BASELINE else train_study(name)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
-    print(json.dumps({**result, "peak_memory_mb": round(peak)}))
+    print(json.dumps({**result, "peak_memory_mb": machine.peak_memory()}))
 
 
 def size(name, epochs):

@@ -86,8 +86,8 @@ def train(args: argparse.Namespace) -> int:
             described, folder=out, data=args.data, seeds=(args.seed,), keep_weights=(args.seed,)
         )
     )
-    run = results.read_run(out / f"{args.name}-seed{args.seed}")
-    accuracy = run["summary"]["final_accuracy"]
+    run = results.Run.of(out, args.name, args.seed).record
+    accuracy = run["summary"]["last_accuracy"]
     print(f"run: {out}")
     print(f"test accuracy {run['accuracy_both_ways']:.4f} with mirror images")
     print(f"test accuracy {accuracy:.4f}")
@@ -118,16 +118,19 @@ def study_status(args: argparse.Namespace) -> int:
 
 def study_verify(args: argparse.Namespace) -> int:
     """Measure the shipped weights again, and compute again what the records say."""
-    from cifar_keras import environment, study  # noqa: F401  quietly
+    from cifar_keras import environment, study, verification  # noqa: F401  quietly
 
-    problems = 0
+    checked = problems = 0
     for name in [args.name] if args.name else study.names():
         print(f"study {name}")
-        for as_recorded, line in study.verify(study.load(name)):
+        for as_recorded, line in verification.verify(study.load(name)):
             print(f"  {line}")
+            checked += " verified, " in line
             problems += not as_recorded
-    print("all is as recorded" if problems == 0 else f"{problems} problems")
-    return 1 if problems else 0
+    print(f"{checked} runs are as recorded, {problems} problems")
+    if not checked and not problems:
+        print("nothing was checked: no run is recorded", file=sys.stderr)
+    return 1 if problems or not checked else 0
 
 
 def _at_least(minimum: int):

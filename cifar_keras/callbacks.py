@@ -5,7 +5,6 @@ import io
 import json
 import math
 import time
-import zipfile
 from pathlib import Path
 
 import keras
@@ -21,6 +20,25 @@ COLUMNS = {
     "test_loss": "val_loss",
     "test_accuracy": "val_accuracy",
 }
+
+
+class EpochOrder(keras.callbacks.Callback):
+    """Has the batches take the order of the epoch that begins.
+
+    Args:
+        batches: a `training.ShuffledBatches`.
+    """
+
+    def __init__(self, batches):
+        super().__init__()
+        self.batches = batches
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self.batches.shuffle(epoch)
+        if keras.backend.backend() == "torch":
+            # There, dropout draws from PyTorch's global random state, which no checkpoint holds.
+            seeds = np.random.default_rng((self.batches.seed, epoch))
+            keras.utils.set_random_seed(int(seeds.integers(2**31)))
 
 
 class Progress(keras.callbacks.Callback):
@@ -109,10 +127,13 @@ class Recorder(keras.callbacks.Callback):
         try:
             with np.load(path, allow_pickle=False) as saved:
                 meta = json.loads(str(saved["meta"]))
-                values = [saved[f"variable_{i}"] for i in range(meta["variables"])]
-        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+                values = [saved[f"variable_{i}"] for i in range(len(saved.files) - 1)]
+            theirs, rows, trained_on = (meta[n] for n in ("identity", "rows", "trained_on"))
+            columns = {"epoch", *COLUMNS, "seconds"}
+            if not all(row.keys() == columns for row in rows):
+                raise ValueError("its history lacks a column")
+        except Exception as error:  # damaged bytes make the decoders raise nearly anything
             raise UserError(f"{path} is damaged ({error}); delete it to start again") from error
-        theirs = meta["identity"]
         names = dict.fromkeys([*self.identity, *theirs])  # in order, each once
         other = [name for name in names if self.identity.get(name) != theirs.get(name)]
         if other:
@@ -120,9 +141,17 @@ class Recorder(keras.callbacks.Callback):
                 f"{path} belongs to a training with another {', '.join(other)}; "
                 "name another folder or delete it"
             )
+        if [value.shape for value in values] != [tuple(v.shape) for v in variables]:
+            raise UserError(
+                f"{path} is damaged (its variables are not the model's); delete it to start again"
+            )
+        if not all(np.isfinite(value).all() for value in values):
+            raise UserError(
+                f"{path} is damaged (a value is not a number); delete it to start again"
+            )
         for variable, value in zip(variables, values, strict=True):
             variable.assign(value)
-        self.rows, self.trained_on = meta["rows"], meta["trained_on"]
+        self.rows, self.trained_on = rows, trained_on
         files.write(self.directory / "history.csv", history_csv(self.rows).encode())
         return len(self.rows)
 
@@ -156,7 +185,6 @@ class Recorder(keras.callbacks.Callback):
             "identity": self.identity,
             "rows": self.rows,
             "trained_on": self.trained_on,
-            "variables": len(variables),
         }
         arrays = {f"variable_{i}": keras.ops.convert_to_numpy(v) for i, v in enumerate(variables)}
         checkpoint = io.BytesIO()
@@ -171,9 +199,18 @@ def read_trained_on(directory):
     Returns:
         A list of dicts, in order: first_epoch, last_epoch (from 1), backend, device (the name of a
         processor or an accelerator), threads (that an operation may use on the processor).
+
+    Raises:
+        UserError: the checkpoint is no longer there.
     """
-    with np.load(directory / "checkpoint.npz", allow_pickle=False) as saved:
-        return json.loads(str(saved["meta"]))["trained_on"]
+    path = directory / "checkpoint.npz"
+    try:
+        with np.load(path, allow_pickle=False) as saved:
+            return json.loads(str(saved["meta"]))["trained_on"]
+    except OSError as error:
+        raise UserError(
+            f"{path} vanished while it was needed ({error.strerror}); train the run again"
+        ) from error
 
 
 def history_csv(rows):

@@ -24,6 +24,7 @@ class Claim:
     """A conclusion of the reference project.
 
     Args:
+        number: of the conclusion; those of one sentence share a number and have letters.
         sentence: the conclusion.
         statement: what is measured, and what has to be positive for the conclusion to hold.
         unit: of the score; "points" are percentage points of test accuracy.
@@ -31,6 +32,7 @@ class Claim:
             dropout, trained from one seed, to a number; not a number where the runs are too short.
     """
 
+    number: str
     sentence: str
     statement: str
     unit: str
@@ -61,12 +63,6 @@ class Verdict:
         return f"{self.word}: {self.mean:+.2f} ({interval})"
 
 
-def final(history, column):
-    """Mean of a column over the last tenth of the epochs, as steady as a single run allows."""
-    values = results.column(history, column)
-    return float(np.mean(values[-math.ceil(len(values) / 10) :]))
-
-
 def _loss(history, first=1, last=None):
     """Mean test loss of the epochs `first` to `last`, counted from 1; nan if it has none."""
     values = results.column(history, "test_loss")[first - 1 : last]
@@ -76,42 +72,47 @@ def _loss(history, first=1, last=None):
 def _rise(history):
     """How much the test loss falls before, or rises after, its minimum: the smaller, in nats."""
     summary = results.summarize(history)
-    return min(history[0]["test_loss"], final(history, "test_loss")) - summary.lowest_loss
+    return min(history[0]["test_loss"], results.final(history, "test_loss")) - summary.lowest_loss
 
 
 def _points(higher, *others):
     """Final accuracy above the best of the others', in percentage points."""
-    best = max(final(history, "test_accuracy") for history in others)
-    return 100 * (final(higher, "test_accuracy") - best)
+    best = max(results.final(history, "test_accuracy") for history in others)
+    return 100 * (results.final(higher, "test_accuracy") - best)
 
 
 CLAIMS = (
     Claim(
-        "1 pooling is more accurate than fully connected",
+        "1",
+        "Average pooling is more accurate than fully connected layers.",
         "final test accuracy, pooling minus fully connected",
         "points",
         lambda connected, pooled, dropped: _points(pooled, connected),
     ),
     Claim(
-        "2a pooling's loss is lower up to epoch 40",
+        "2a",
+        "Up to epoch 40, average pooling has the lower loss.",
         "mean test loss of epochs 1 to 40, fully connected minus pooling",
         "nats",
         lambda connected, pooled, dropped: _loss(connected, 1, 40) - _loss(pooled, 1, 40),
     ),
     Claim(
-        "2b and higher afterwards",
+        "2b",
+        "After epoch 40, average pooling has the higher loss.",
         "mean test loss from epoch 41, pooling minus fully connected",
         "nats",
         lambda connected, pooled, dropped: _loss(pooled, 41) - _loss(connected, 41),
     ),
     Claim(
-        "3 the loss of both falls, then rises",
+        "3",
+        "The loss of both falls first and rises later.",
         "fall before and rise after the minimum, the smallest of the four, minus 0.1",
         "nats",
         lambda connected, pooled, dropped: min(_rise(connected), _rise(pooled)) - 0.1,
     ),
     Claim(
-        "4 dropout starts with the highest loss",
+        "4",
+        "Dropout starts with the highest loss.",
         "test loss of epoch 1, dropout minus the higher of the others",
         "nats",
         lambda connected, pooled, dropped: (
@@ -119,7 +120,8 @@ CLAIMS = (
         ),
     ),
     Claim(
-        "5 dropout has the lowest loss after epoch 20",
+        "5",
+        "After epoch 20, dropout has the lowest loss.",
         "mean test loss from epoch 21, the lower of the others minus dropout",
         "nats",
         lambda connected, pooled, dropped: (
@@ -127,7 +129,8 @@ CLAIMS = (
         ),
     ),
     Claim(
-        "6 dropout is the most accurate",
+        "6",
+        "Dropout is the most accurate.",
         "final test accuracy, dropout minus the better of the others",
         "points",
         lambda connected, pooled, dropped: _points(dropped, connected, pooled),
@@ -246,8 +249,8 @@ def reproduction_table(runs, reference):
         theirs = reference[variant.removesuffix("_no_classifier")]
         pairs = []
         for column, form in (("test_accuracy", ".1%"), ("test_loss", ".2f")):
-            ours = np.mean([final(history, column) for history in by_seed.values()])
-            pairs += [format(ours, form), format(final(theirs, column), form)]
+            ours = np.mean([results.final(history, column) for history in by_seed.values()])
+            pairs += [format(ours, form), format(results.final(theirs, column), form)]
         lines.append(f"| {variant} | {len(by_seed)} | {' | '.join(pairs)} |")
     return "\n".join(lines)
 
@@ -260,5 +263,6 @@ def table(columns):
     """
     lines = ["| claim | unit | " + " | ".join(columns) + " |", "|---|---|" + "---|" * len(columns)]
     for claim, verdicts in zip(CLAIMS, zip(*columns.values(), strict=True), strict=True):
-        lines.append(f"| {claim.sentence} | {claim.unit} | {' | '.join(map(str, verdicts))} |")
+        cells = [f"{claim.number}. {claim.sentence}", claim.unit, *map(str, verdicts)]
+        lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)

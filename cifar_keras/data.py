@@ -19,11 +19,16 @@ __all__ = [
     "CHANNEL_MEAN",
     "CHANNEL_STD",
     "CLASS_NAMES",
+    "NAMES",
+    "NORMALIZATIONS",
+    "Dataset",
     "array_hash",
     "check_labels",
+    "known_hashes",
     "load_cifar10",
     "load_data",
     "load_held_out",
+    "load_labels",
     "load_sample",
     "load_test_labels",
     "normalize",
@@ -46,6 +51,11 @@ CLASS_NAMES = (
 # Of the 50,000 training images, red, green, blue, with pixels in [0, 1].
 CHANNEL_MEAN = (0.4914, 0.4822, 0.4465)
 CHANNEL_STD = (0.2470, 0.2435, 0.2616)
+
+# What `load_data` knows.
+NAMES = ("sample", "full", "held-out")
+# What `normalize` knows.
+NORMALIZATIONS = ("symmetric", "standardized", "unit", "none")
 
 # Training images that `load_held_out` keeps for choosing between recipes.
 HELD_OUT = 5000
@@ -159,16 +169,38 @@ def load_data(name: str | None = None) -> Dataset:
     """`load_sample()` for "sample", `load_cifar10()` for "full", `load_held_out()` for "held-out".
 
     Args:
-        name: one of the three, or None for what $CIFAR_KERAS_DATA says ("sample" if unset).
+        name: one of `NAMES`, or None for what $CIFAR_KERAS_DATA says ("sample" if unset).
 
     Raises:
         UserError: another name; or as the functions do.
     """
     name = name or os.environ.get("CIFAR_KERAS_DATA") or "sample"
     loaders = {"sample": load_sample, "full": load_cifar10, "held-out": load_held_out}
-    if name not in loaders:
+    if name not in NAMES:
         raise UserError(f"unknown data set {name!r}; use 'sample', 'full' or 'held-out'")
     return loaders[name]()
+
+
+def known_hashes(name: str) -> list[str]:
+    """SHA-256 of the four arrays of `load_data(name)`, in order; "full" needs no images for it.
+
+    Raises:
+        UserError: as `load_data` does.
+    """
+    if name == "full":
+        return list(sources.HASHES.values())
+    return [array_hash(array) for part in load_data(name) for array in part]
+
+
+def load_labels(name: str) -> np.ndarray | None:
+    """The labels of the second part of `load_data(name)`, (n,); None where no file here has them.
+
+    Raises:
+        UserError: a file of the sample is missing or damaged.
+    """
+    if name == "held-out":
+        return None
+    return (load_test_labels() if name == "full" else load_data(name)[1][1]).ravel()
 
 
 def normalize(images: np.ndarray, method: str = "symmetric") -> np.ndarray:
@@ -198,10 +230,8 @@ def normalize(images: np.ndarray, method: str = "symmetric") -> np.ndarray:
             f"normalize takes images of shape (n, height, width, 3), got {images.shape}: "
             "use image[np.newaxis] for a single one, transpose channels to the end"
         )
-    if method not in ("symmetric", "standardized", "unit", "none"):
-        raise UserError(
-            f"unknown method {method!r}; use 'symmetric', 'standardized', 'unit' or 'none'"
-        )
+    if method not in NORMALIZATIONS:
+        raise UserError(f"unknown method {method!r}; use one of: {', '.join(NORMALIZATIONS)}")
     result = images.astype(np.float32)  # changed in place below: the full set takes 614 MB
     if method != "none":
         result /= 255

@@ -29,19 +29,19 @@ def write(path, content):
 
 
 @contextlib.contextmanager
-def claim(folder):
-    """Claims `folder` for this process while the block runs; makes it if need be.
+def lock(folder):
+    """Locks `folder` for this process while the block runs; makes it if need be.
 
-    Yields True, or False if another process has claimed it. The system drops a claim when its
+    Yields True, or False if another process has locked it. The system drops a lock when its
     process ends, however it ends.
 
     Raises:
         UserError: the folder cannot be made or written to.
     """
-    lock = filelock.FileLock(folder / ".lock", blocking=False)
+    its_lock = filelock.FileLock(folder / ".lock", blocking=False)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        lock.acquire()
+        its_lock.acquire()
     except filelock.Timeout:
         yield False
         return
@@ -52,4 +52,13 @@ def claim(folder):
     try:
         yield True
     finally:
-        lock.release()
+        its_lock.release()
+
+
+def is_locked(folder):
+    """Whether another process has locked `folder`; writes nothing."""
+    path = folder / ".lock"
+    if not path.exists() or not os.access(path, os.W_OK):
+        return False
+    with lock(folder) as free:
+        return not free

@@ -13,7 +13,7 @@ PERTURBATIONS = ("shift", "noise", "blur", "brightness")
 TEMPERATURES = (1e-3, 1e3)
 
 
-def cross_entropy(logits, labels):
+def cross_entropies(logits, labels):
     """The loss of each image, -log softmax(logits)[label], in nats.
 
     Args:
@@ -35,14 +35,14 @@ def reliability(logits, labels, bins=10):
     The confidence of an image is the largest softmax probability; the bins divide [0, 1] evenly.
 
     Args:
-        logits, labels: as in `cross_entropy`. bins: how many.
+        logits, labels: as in `cross_entropies`. bins: how many.
 
     Returns:
         (images, confidence, accuracy), each float (bins,): how many images fall into each bin,
         their mean confidence and their accuracy in [0, 1], NaN where there are none.
 
     Raises:
-        UserError: as `cross_entropy` does.
+        UserError: as `cross_entropies` does.
     """
     logits, labels = _check(logits, labels)
     confidence = special.softmax(logits, axis=1).max(axis=1)
@@ -70,7 +70,7 @@ def temperature(logits, labels):
     """The T > 0 for which logits / T have the lowest mean cross-entropy (Guo et al. 2017).
 
     Args:
-        logits, labels: as in `cross_entropy`, of images that the net was not trained on, and
+        logits, labels: as in `cross_entropies`, of images that the net was not trained on, and
             other ones than those that are reported.
 
     Returns:
@@ -78,7 +78,7 @@ def temperature(logits, labels):
         underconfident.
 
     Raises:
-        UserError: as `cross_entropy` does, or there is no lowest loss.
+        UserError: as `cross_entropies` does, or there is no lowest loss.
     """
     logits, labels = _check(logits, labels)
     true = logits[np.arange(len(labels)), labels]
@@ -90,7 +90,7 @@ def temperature(logits, labels):
             "give more of them"
         )
     found = optimize.minimize_scalar(
-        lambda log: cross_entropy(logits / np.exp(log), labels).mean(),
+        lambda log: cross_entropies(logits / np.exp(log), labels).mean(),
         bounds=np.log(TEMPERATURES),
         method="bounded",
         options={"xatol": 1e-6},

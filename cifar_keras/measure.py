@@ -105,7 +105,9 @@ def scales(model, images, labels):
         if isinstance(layer, layers.Conv2D):
             outputs = keras.Model(model.input, layer.output)(images)
             rest = keras.Model(layer.output, model.output)
-            (slope,) = gradient(lambda x, rest=rest: cross_entropy(labels, rest(x[0])), [outputs])
+            (slope,) = gradient(
+                lambda x, rest=rest: mean_cross_entropy(rest(x[0]), labels), [outputs]
+            )
             result[layer.name] = _root_mean_square(outputs), _root_mean_square(slope)
     if not result:
         raise UserError(f"{model.name} has no convolution")
@@ -123,11 +125,11 @@ def _check_pairs(images, labels):
         )
 
 
-def cross_entropy(labels, logits):
+def mean_cross_entropy(logits, labels):
     """The mean cross-entropy in nats, a scalar tensor.
 
     Args:
-        labels: integers (n,) or (n, 1). logits: (n, classes).
+        logits: (n, classes). labels: integers (n,) or (n, 1).
     """
     return keras.ops.mean(
         keras.losses.sparse_categorical_crossentropy(np.ravel(labels), logits, from_logits=True)
@@ -194,7 +196,7 @@ def loss_of(model, images, labels):
 
     def loss(weights):
         logits, _ = model.stateless_call(weights, fixed, images, training=False)
-        return cross_entropy(labels, logits)
+        return mean_cross_entropy(logits, labels)
 
     return loss
 

@@ -5,6 +5,7 @@ a 2x2 max-pool of stride 2. Only what follows the last pool differs between the 
 whitened net is another family, made to learn more from less computation.
 """
 
+import inspect
 import math
 
 import keras
@@ -18,6 +19,8 @@ from cifar_keras.layers import BatchNormalization, Dirac, silu
 TRUNK = ((16, 32), (64, 128), (128,), (256, 256))
 # The reference project drops out after the ReLUs of these convolutions, before their pools.
 DROPOUT_AFTER = (4, 5, 7)
+# How weights are drawn; "dirac" is for convolutions alone.
+INITIALIZATIONS = ("pytorch", "keras", "dirac")
 # Side of the patches that the whitened net takes apart, in pixels.
 PATCH = 2
 
@@ -89,7 +92,7 @@ def build_average_pooling_dropout(
     Raises:
         UserError: an argument is outside the ranges above.
     """
-    if not isinstance(rate, int | float) or not 0 <= rate < 1:
+    if not _is_share(rate):
         raise UserError(f"rate is {rate!r}: the share of dropped activations must be in [0, 1)")
     return _pooled(
         "average_pooling_dropout", input_shape, num_classes, classifier, initialization, rate
@@ -120,7 +123,7 @@ def build_whitened(
         depths: convolutions of each stage; None: two.
         residual: add what a stage's first convolution gives to what its last one gives (He et
             al., arXiv 1512.03385).
-        activation: "relu" or another of Keras' names of activations.
+        activation: "relu", "silu" or "gelu".
         momentum: of batch normalisation's running moments, in [0, 1). 0.6 is airbench's, with
             batches four times as large as ours and more; from small batches, 0.9 is less noisy.
         initialization: "dirac" lets every convolution hand its input channels on unchanged, as
@@ -148,13 +151,10 @@ def build_whitened(
         raise UserError(
             f"depths is {depths!r}: give whole numbers from 1, one for each of {len(widths)} widths"
         )
-    try:
-        keras.activations.get(activation)
-    except ValueError as error:
-        raise UserError(
-            f"there is no activation {activation!r}; choose 'relu', 'silu' or 'gelu'"
-        ) from error
-    if not isinstance(momentum, int | float) or not 0 <= momentum < 1:
+    if activation not in ("relu", "silu", "gelu"):
+        raise UserError(f"there is no activation {activation!r}; choose 'relu', 'silu' or 'gelu'")
+    _check_flag("residual", residual)
+    if not _is_share(momentum):
         raise UserError(
             f"momentum is {momentum!r}: the share of the running moments that stays must be in "
             "[0, 1)"
@@ -219,23 +219,26 @@ def whiten(model, images):
     model.get_layer("whitening").kernel.assign(np.concatenate([filters, -filters], axis=-1))
 
 
-MODELS = {
+BUILDERS = {
     "fully_connected": build_fully_connected,
     "average_pooling": build_average_pooling,
     "average_pooling_dropout": build_average_pooling_dropout,
+    "whitened": build_whitened,
 }
 
 
-def build(name, **arguments):
-    """Builds the net called `name`, one of `MODELS` or "whitened", with its builder's arguments.
+def build(name: str, **arguments) -> keras.Model:
+    """Builds the net called `name`, one of `BUILDERS`, with its builder's arguments.
 
     Raises:
-        UserError: no such variant, or an argument outside its range.
+        UserError: no such net, no such argument, or an argument outside its range.
     """
-    builders = MODELS | {"whitened": build_whitened}
-    if name not in builders:
-        raise UserError(f"there is no model {name!r}; choose one of: {', '.join(builders)}")
-    return builders[name](**arguments)
+    if name not in list(BUILDERS):  # an unhashable one, too
+        raise UserError(f"there is no model {name!r}; choose one of: {', '.join(BUILDERS)}")
+    known = inspect.signature(BUILDERS[name]).parameters
+    if unknown := sorted(arguments.keys() - known):
+        raise UserError(f"{name} has no argument {unknown[0]!r}; choose from: {', '.join(known)}")
+    return BUILDERS[name](**arguments)
 
 
 def architecture(model):
@@ -269,6 +272,7 @@ def _plain(value):
 
 def _pooled(name, input_shape, num_classes, classifier, initialization, rate=None):
     _check(input_shape, num_classes)
+    _check_flag("classifier", classifier)
     if not classifier and num_classes > TRUNK[-1][-1]:
         raise UserError(
             f"{num_classes} classes need a classifier: the trunk ends in {TRUNK[-1][-1]} channels"
@@ -328,10 +332,10 @@ def _kernel_initializer(initialization, fan_in):
         "keras": keras.initializers.GlorotUniform(),
         "dirac": Dirac(keras.initializers.RandomUniform(-bound, bound)),
     }
-    if initialization not in initializers:
+    if initialization not in INITIALIZATIONS:
         raise UserError(
             f"there is no initialization {initialization!r}; choose one of: "
-            f"{', '.join(initializers)}"
+            f"{', '.join(INITIALIZATIONS)}"
         )
     return initializers[initialization]
 
@@ -345,3 +349,12 @@ def _check(input_shape, num_classes):
         )
     if type(num_classes) is not int or num_classes < 2:
         raise UserError(f"num_classes is {num_classes!r}: give a whole number, at least 2")
+
+
+def _is_share(value):
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < 1
+
+
+def _check_flag(name, value):
+    if not isinstance(value, bool):
+        raise UserError(f"{name} is {value!r}: give True or False")

@@ -290,8 +290,8 @@ def reproduction(runs, reference):
         row[0].set_title(caption, loc="left", fontsize=10, color=INK)
         if suffix:
             for variant, by_seed in ours.items():
-                final = [claims.final(history, "test_accuracy") for history in by_seed.values()]
-                theirs = claims.final(reference[variant], "test_accuracy")
+                final = [results.final(history, "test_accuracy") for history in by_seed.values()]
+                theirs = results.final(reference[variant], "test_accuracy")
                 differences.append(abs(np.mean(final) - theirs))
     figure.axes[0].plot([], [], color=FAINT, linewidth=0.8, label="the reference's own run")
     figure.axes[0].legend(frameon=False, loc="lower right")
@@ -330,7 +330,7 @@ def verdicts(columns):
         reach = 1.7 * np.nanmax([abs(verdict.mean) for verdict in row])
         axis.set(xlim=(-reach, reach), xlabel=claim.unit, ylim=(len(columns) - 0.5, -0.5))
         axis.axvline(0, color=INK, linewidth=0.8)
-        axis.set_title(claim.sentence, loc="left", fontsize=10, color=INK)
+        axis.set_title(f"{claim.number}. {claim.sentence}", loc="left", fontsize=10, color=INK)
         axis.set_yticks(range(len(columns)), columns)
         axis.spines[["top", "right"]].set_visible(False)
     legend.axis("off")
@@ -341,7 +341,7 @@ def verdicts(columns):
     )
     words = [verdict.word for each in columns.values() for verdict in each]
     failed = [
-        f"{claim.sentence.split()[0]} on {heading}"
+        f"{claim.number} on {heading}"
         for heading, each in columns.items()
         for claim, verdict in zip(claims.CLAIMS, each, strict=True)
         if verdict.word == claims.FAILS

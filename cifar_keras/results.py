@@ -3,9 +3,12 @@
 import csv
 import json
 import math
-from dataclasses import dataclass
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
 from pathlib import Path
 from statistics import mean
+from typing import Any
 
 import numpy as np
 
@@ -14,70 +17,159 @@ from cifar_keras.errors import UserError
 RESULTS = Path(__file__).parents[1] / "results"
 VARIANTS = ("fully_connected", "average_pooling", "average_pooling_dropout")
 
+# One dict an epoch: epoch (from 1), training_loss, test_loss (nats), training_accuracy,
+# test_accuracy (in [0, 1]), seconds. Where the test images were not looked at, test_* is NaN.
+History = list[dict[str, float]]
+# The histories of a study, by variant and seed.
+Runs = dict[str, dict[int, History]]
 
-def read_history(path):
-    """The history in a CSV file: a list with one dict an epoch, numbers as float.
+# What a record must have to be one, and of which kind.
+_KINDS = {
+    **dict.fromkeys(("variant", "data", "recipe_sha256", "dtype"), str),
+    **dict.fromkeys(("seed", "trainable_parameters"), int),
+    **dict.fromkeys(("arguments", "recipe", "summary", "versions", "sha256"), dict),
+    **dict.fromkeys(("data_sha256", "trained_on"), list),
+    "seconds": float,
+}
+
+
+@dataclass(frozen=True)
+class Run:
+    """One training of a study, recorded or to be recorded in a folder of its own.
 
     Args:
-        path: file with a header, a column `epoch` that counts from 1, and numeric columns.
+        variant, seed: what is trained, from which seed.
+        folder: `<study>/<variant>-seed<seed>`.
+    """
+
+    variant: str
+    seed: int
+    folder: Path
+
+    @classmethod
+    def of(cls, study: Path, variant: str, seed: int) -> "Run":
+        """The run of a variant and a seed in the folder of a study."""
+        return cls(variant, seed, study / f"{variant}-seed{seed}")
+
+    @property
+    def name(self) -> str:
+        return self.folder.name
+
+    @property
+    def finished(self) -> bool:
+        return (self.folder / "run.json").exists()  # written last
+
+    @property
+    def history(self) -> History:
+        """Raises UserError as `read_history` does."""
+        return read_history(self.folder / "history.csv")
+
+    @property
+    def weights(self) -> Path:
+        """Where the final weights lie, if the study keeps those of this seed."""
+        return self.folder / "weights.npz"
+
+    @property
+    def record(self) -> dict[str, Any]:
+        """What the run says of itself in `run.json`.
+
+        Raises:
+            UserError: it is not finished, or its record is damaged.
+        """
+        path = self.folder / "run.json"
+        try:
+            record = json.loads(path.read_text(encoding="utf-8"))
+        except FileNotFoundError as error:
+            raise UserError(f"there is no finished run in {self.folder}; train it first") from error
+        except (OSError, ValueError, RecursionError) as error:
+            raise UserError(f"{path} is damaged ({error}); restore it") from error
+        if not isinstance(record, dict):
+            raise UserError(f"{path} is damaged (it holds no names and values); restore it")
+        for name, kind in _KINDS.items():
+            if not isinstance(record.get(name), kind):
+                raise UserError(f"{path} is damaged ({name} is {record.get(name)!r}); restore it")
+        summary, wanted = record["summary"], {field.name for field in fields(Summary)}
+        if summary.keys() != wanted or not all(map(_is_number, summary.values())):
+            raise UserError(f"{path} is damaged (summary is {summary!r}); restore it")
+        return record
+
+    @property
+    def predictions(self) -> np.ndarray:
+        """The classes that the final net gave to the test images: integers (n,).
+
+        Raises:
+            UserError: there are none, or they are damaged.
+        """
+        path = self.folder / "predictions.csv"
+        try:
+            return np.loadtxt(path, dtype=int, skiprows=1, ndmin=1)
+        except (OSError, ValueError) as error:
+            raise UserError(f"{path} cannot be read ({error}); restore it") from error
+
+
+def _is_number(value):
+    return isinstance(value, int | float) and math.isfinite(value)
+
+
+def runs_in(study: Path) -> list[Run]:
+    """The runs that have a folder in the folder of a study, finished or not, by name and seed.
+
+    Other folders and files in it are no runs.
+    """
+    found = [
+        (match[1], int(match[2]), path)
+        for path in Path(study).glob("*-seed*")
+        if (match := re.fullmatch(r"(\w+)-seed(0|[1-9]\d*)", path.name)) and path.is_dir()
+    ]
+    return [Run(*of_run) for of_run in sorted(found)]
+
+
+def read_history(path: Path | str) -> History:
+    """The history in a CSV file.
+
+    Args:
+        path: file with a header, a column `epoch` that counts from 1, and numeric columns, of
+            which test_loss and test_accuracy may be NaN in all rows but the last.
 
     Raises:
-        UserError: no such file, an epoch is missing, or a value is not a number.
+        UserError: no such file, an epoch or a column is missing, or a value is not a number.
     """
     path = Path(path)
     try:
-        with path.open(newline="") as file:
+        with path.open(newline="", encoding="utf-8") as file:
             rows = [{name: float(v) for name, v in row.items()} for row in csv.DictReader(file)]
     except FileNotFoundError as error:
         raise UserError(
             f"there is no history {path}; train first or name another folder"
         ) from error
-    except (ValueError, TypeError) as error:
+    except (OSError, ValueError, TypeError, AttributeError, csv.Error) as error:
         raise UserError(f"{path} is damaged ({error}); record the run again") from error
     if [row.get("epoch") for row in rows] != list(range(1, len(rows) + 1)) or not rows:
         raise UserError(f"{path} lacks an epoch; record the run again")
+    for row in rows:
+        if not {"test_loss", "test_accuracy"} <= row.keys():
+            raise UserError(f"{path} lacks the columns of the test images; record the run again")
+        for name, value in row.items():
+            unseen = name.startswith("test_") and row is not rows[-1]
+            if not (math.isfinite(value) or (unseen and math.isnan(value))):
+                raise UserError(
+                    f"{path} is damaged ({name} is {value} in epoch {row['epoch']:.0f}); record "
+                    "the run again"
+                )
     return rows
 
 
-def read_run(folder):
-    """What a finished run says of itself: the content of its `run.json`.
-
-    Raises:
-        UserError: there is none, or it is damaged.
-    """
-    path = Path(folder) / "run.json"
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise UserError(f"there is no finished run in {folder}; train it first") from error
-    except ValueError as error:
-        raise UserError(f"{path} is damaged ({error}); record the run again") from error
-
-
-def read_predictions(folder):
-    """The classes that a run's final net gave to the test images: integers (n,).
-
-    Raises:
-        UserError: there are none, or they are damaged.
-    """
-    path = Path(folder) / "predictions.csv"
-    try:
-        return np.loadtxt(path, dtype=int, skiprows=1, ndmin=1)
-    except (OSError, ValueError) as error:
-        raise UserError(f"{path} cannot be read ({error}); record the run again") from error
-
-
-def read_runs(folder):
-    """All finished runs of a study: `{variant: {seed: history}}`, from `folder/<variant>-seed<k>/`.
+def read_runs(folder: Path | str) -> Runs:
+    """The histories of all finished runs of a study, the three variants first.
 
     Raises:
         UserError: the folder holds no finished run, one that is damaged, or runs of different
             lengths.
     """
-    runs = {}
-    for path in Path(folder).glob("*-seed*/run.json"):
-        variant, seed = path.parent.name.rsplit("-seed", 1)
-        runs.setdefault(variant, {})[int(seed)] = read_history(path.parent / "history.csv")
+    runs: Runs = {}
+    for run in runs_in(Path(folder)):
+        if run.finished:
+            runs.setdefault(run.variant, {})[run.seed] = run.history
     if not runs:
         raise UserError(f"there are no recorded runs in {folder}; train first or name another")
     lengths = {len(history) for by_seed in runs.values() for history in by_seed.values()}
@@ -86,17 +178,14 @@ def read_runs(folder):
             f"the runs in {folder} differ in length, {sorted(lengths)} epochs; finish them"
         )
     order = {name: i for i, name in enumerate(VARIANTS)}
-    return {
-        variant: dict(sorted(runs[variant].items()))
-        for variant in sorted(runs, key=lambda name: (order.get(name, len(order)), name))
-    }
+    return {v: runs[v] for v in sorted(runs, key=lambda name: (order.get(name, len(order)), name))}
 
 
-def paired(runs, variants=VARIANTS):
+def paired(runs: Runs, variants: Sequence[str] = VARIANTS) -> Runs:
     """The runs of some variants from the seeds that all of them have, for paired comparisons.
 
     Args:
-        runs: `{variant: {seed: history}}`. variants: which of them.
+        runs: of a study. variants: which of them.
 
     Raises:
         UserError: no seed has them all.
@@ -107,8 +196,8 @@ def paired(runs, variants=VARIANTS):
     return {variant: {seed: runs[variant][seed] for seed in seeds} for variant in variants}
 
 
-def read_reference():
-    """The reference project's 100 epochs, one run each: `{variant: history}`.
+def read_reference() -> dict[str, History]:
+    """The reference project's 100 epochs, one run each, by variant.
 
     Columns epoch, test_accuracy in [0, 1], test_loss (mean cross-entropy in nats). Its two
     pooling nets had no classifier: their cross-entropy is over 256 channels, not 10 classes.
@@ -129,104 +218,130 @@ def read_reference():
     }
 
 
-def column(history, name):
+def column(history: History, name: str) -> list[float]:
     """One column of a history as a list of floats."""
     return [row[name] for row in history]
 
 
 @dataclass(frozen=True)
 class Summary:
-    """What a history comes to; accuracies in [0, 1], losses in nats, epochs from 1."""
+    """What a history comes to; accuracies in [0, 1], losses in nats, epochs from 1.
+
+    last_*: after the last epoch. best_accuracy, lowest_loss: of the best epoch.
+    """
 
     epochs: int
-    final_accuracy: float
+    last_accuracy: float
     best_accuracy: float
     best_epoch: int
     lowest_loss: float
     lowest_loss_epoch: int
-    final_loss: float
+    last_loss: float
 
     @property
-    def loss_rises(self):
+    def loss_rises(self) -> bool:
         """Whether the test loss ends above its minimum by more than a tenth: overfitting."""
-        return self.final_loss > 1.1 * self.lowest_loss
+        return self.last_loss > 1.1 * self.lowest_loss
 
 
-def summarize(history):
+def summarize(history: History) -> Summary:
     """The `Summary` of a history's test curve; among equals, the first epoch counts.
 
     Epochs after which the test images were not looked at count for nothing but `epochs`.
     """
-    seen = [row for row in history if not math.isnan(row["test_loss"])]
+    seen = _seen(history)
     accuracy, loss = column(seen, "test_accuracy"), column(seen, "test_loss")
     epochs = column(seen, "epoch")
     return Summary(
         epochs=len(history),
-        final_accuracy=accuracy[-1],
+        last_accuracy=accuracy[-1],
         best_accuracy=max(accuracy),
         best_epoch=int(epochs[accuracy.index(max(accuracy))]),
         lowest_loss=min(loss),
         lowest_loss_epoch=int(epochs[loss.index(min(loss))]),
-        final_loss=loss[-1],
+        last_loss=loss[-1],
     )
 
 
-def standard_error(accuracy, images):
+def _seen(history: History) -> History:
+    """The epochs after which the test images were looked at."""
+    return [row for row in history if not math.isnan(row["test_loss"])]
+
+
+def final(history: History, name: str) -> float:
+    """A column's final value: its mean over the last tenth of the epochs that saw test images.
+
+    A single epoch scatters; this is as steady as a single run allows.
+    """
+    values = column(_seen(history), name)
+    return float(np.mean(values[-math.ceil(len(values) / 10) :]))
+
+
+def standard_error(accuracy: float, images: int) -> float:
     """Standard error of an accuracy (in [0, 1]) measured on `images` independent images."""
     return math.sqrt(accuracy * (1 - accuracy) / images)
 
 
-def table(runs):
+def table(runs: Runs) -> str:
     """The comparison as a Markdown table, one line for each variant, means over its seeds.
 
-    Args:
-        runs: `{variant: {seed: history}}`. Behind the mean of the final test accuracy stand its
-            lowest and highest seed, where there are several; losses are test cross-entropies in
-            nats.
+    Behind the mean of the final accuracy on the test images stand its lowest and highest seed,
+    where there are several; losses are test cross-entropies in nats. Of single seeds it fits into
+    80 columns.
     """
-    width = max(map(len, runs))
-    lines = [
-        f"| {'model':{width}} | seeds | final test accuracy   | final loss | lowest loss (epoch) |",
-        f"|{'-' * (width + 2)}|------:|-----------------------|-----------:|--------------------:|",
-    ]
+    several = any(len(by_seed) > 1 for by_seed in runs.values())
+    rows = [["network", "seeds", "final accuracy", "final loss", "lowest loss (epoch)"]]
     for variant, by_seed in runs.items():
-        summaries = [summarize(history) for history in by_seed.values()]
-        finals = [s.final_accuracy for s in summaries]
-        accuracy = _mean_and_range(finals) if len(finals) > 1 else f"{finals[0]:.1%}"
-        lowest = f"{mean(s.lowest_loss for s in summaries):.2f}"
-        epoch = f"({mean(s.lowest_loss_epoch for s in summaries):.0f})"
-        final_loss = f"{mean(s.final_loss for s in summaries):.2f}"
-        lines.append(
-            f"| {variant:{width}} | {len(by_seed):5} | {accuracy:21} | {final_loss:>10} "
-            f"| {lowest + ' ' + epoch:>19} |"
+        histories = by_seed.values()
+        summaries = [summarize(history) for history in histories]
+        accuracies = [final(history, "test_accuracy") for history in histories]
+        lowest = mean(summary.lowest_loss for summary in summaries)
+        epoch = mean(summary.lowest_loss_epoch for summary in summaries)
+        rows.append(
+            [
+                variant,
+                str(len(by_seed)),
+                _mean_and_range(accuracies),
+                f"{mean(final(history, 'test_loss') for history in histories):.2f}",
+                f"{lowest:.2f} ({epoch:.0f})",
+            ]
         )
-    return "\n".join(lines)
+    columns = [c for c in zip(*rows, strict=True) if several or c[0] != "seeds"]
+    widths = [max(map(len, column)) for column in columns]
+    lines = [
+        "| " + " | ".join([first.ljust(widths[0]), *map(str.rjust, rest, widths[1:])]) + " |"
+        for first, *rest in zip(*columns, strict=True)
+    ]
+    rule = "|".join([":" + "-" * (widths[0] + 1), *("-" * (w + 1) + ":" for w in widths[1:])])
+    return "\n".join([lines[0], f"|{rule}|", *lines[1:]])
 
 
-def fast_table(nets, reference_parameters):
+def fast_table(nets: Mapping[str, Sequence[Mapping[str, Any]]], reference_parameters: int) -> str:
     """Nets that were made to be fast beside the reference project's best, as a Markdown table.
 
     Args:
-        nets: `{name: run.json contents of its seeds}`. Accuracies are on the test images, means
-            over the seeds, in brackets the lowest and the highest; seconds are of a training.
+        nets: the records of each net's seeds. Accuracies are on the test images, means over the
+            seeds, in brackets the lowest and the highest; seconds are of a training.
         reference_parameters: how many trainable parameters the reference project's best net has.
     """
-    final = summarize(read_reference()["average_pooling_dropout"]).final_accuracy
+    theirs = final(read_reference()["average_pooling_dropout"], "test_accuracy")
     lines = [
         "| net | parameters | epochs | seeds | test accuracy | with mirror images | seconds |",
         "|---|--:|--:|--:|---|---|--:|",
-        f"| the reference project's best | {reference_parameters:,} | 100 | 1 | {final:.1%} | | |",
+        f"| the reference project's best | {reference_parameters:,} | 100 | 1 | {theirs:.1%} | | |",
     ]
-    for name, runs in nets.items():
-        accuracies = [run["summary"]["final_accuracy"] for run in runs]
-        both_ways = [run["accuracy_both_ways"] for run in runs]
+    for name, records in nets.items():
+        accuracies = [record["summary"]["last_accuracy"] for record in records]
+        both_ways = [record["accuracy_both_ways"] for record in records]
         lines.append(
-            f"| {name} | {runs[0]['trainable_parameters']:,} | {runs[0]['recipe']['epochs']} "
-            f"| {len(runs)} | {_mean_and_range(accuracies)} | {_mean_and_range(both_ways)} "
-            f"| {mean(run['seconds'] for run in runs):.0f} |"
+            f"| {name} | {records[0]['trainable_parameters']:,} | {records[0]['recipe']['epochs']} "
+            f"| {len(records)} | {_mean_and_range(accuracies)} | {_mean_and_range(both_ways)} "
+            f"| {mean(record['seconds'] for record in records):.0f} |"
         )
     return "\n".join(lines)
 
 
-def _mean_and_range(shares):
+def _mean_and_range(shares: Sequence[float]) -> str:
+    if len(shares) == 1:
+        return f"{shares[0]:.1%}"
     return f"{mean(shares):.1%} ({min(shares):.1%}–{max(shares):.1%})"

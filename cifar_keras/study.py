@@ -9,14 +9,15 @@ A study is described in `studies/NAME.toml` and recorded in `results/NAME/<varia
 """
 
 import dataclasses
+import hashlib
 import importlib.metadata
 import io
 import json
 import platform
+import re
 import subprocess
 import time
 import tomllib
-import zipfile
 from pathlib import Path
 
 import keras
@@ -25,6 +26,7 @@ import numpy as np
 from cifar_keras import data, environment, files, machine, models, results, training
 from cifar_keras.callbacks import read_trained_on
 from cifar_keras.errors import UserError
+from cifar_keras.results import Run
 
 STUDIES = Path(__file__).parents[1] / "studies"
 PACKAGES = ("keras", "numpy", "tensorflow", "jax", "torch")
@@ -40,35 +42,65 @@ class Study:
         folder: Path of the folder that holds one folder for each run.
         data: a name that `data.load_data` knows.
         recipe: how the runs are trained.
-        seeds: from which seeds.
+        seeds: from which seeds, whole numbers from 0 to 2³² - 1.
         variants: `{variant: builder's arguments}`; `model` among them names the builder where
             it is not the variant's own name, and `recipe` holds what its recipe has otherwise.
         keep_weights: seeds whose final weights are kept.
         mixed_precision: compute in bfloat16 where the processor has instructions for it.
+
+    Raises:
+        UserError: a value of another type, or outside its range; a variant that cannot be built.
     """
 
     folder: Path
     data: str
     recipe: training.Recipe = training.REFERENCE
-    seeds: tuple = (0,)
-    variants: dict = dataclasses.field(default_factory=lambda: {v: {} for v in results.VARIANTS})
-    keep_weights: tuple = ()
+    seeds: tuple[int, ...] = (0,)
+    variants: dict[str, dict] = dataclasses.field(
+        default_factory=lambda: {v: {} for v in results.VARIANTS}
+    )
+    keep_weights: tuple[int, ...] = ()
     mixed_precision: bool = False
 
-    def runs(self):
-        """(variant, seed, folder) of every run, seed by seed, so that early stops leave pairs."""
-        return [
-            (variant, seed, self.folder / f"{variant}-seed{seed}")
-            for seed in self.seeds
-            for variant in self.variants
-        ]
+    def __post_init__(self):
+        _fits("data", self.data, f"one of {', '.join(data.NAMES)}", self.data in data.NAMES)
+        for name in ("seeds", "keep_weights"):
+            seeds = getattr(self, name)
+            whole = isinstance(seeds, tuple) and all(type(seed) is int for seed in seeds)
+            _fits(
+                name,
+                seeds,
+                "different whole numbers from 0 to 2**32 - 1",
+                whole
+                and all(0 <= seed < 2**32 for seed in seeds)
+                and len(set(seeds)) == len(seeds),
+            )
+        flag = self.mixed_precision
+        _fits("mixed_precision", flag, "true or false", isinstance(flag, bool))
+        tables = isinstance(self.variants, dict) and all(
+            isinstance(arguments, dict) for arguments in self.variants.values()
+        )
+        _fits("variants", self.variants, "a table for each, at least one", tables and self.variants)
+        for variant in self.variants:
+            plain = re.fullmatch(r"[a-z][a-z0-9_]*", variant)
+            _fits("a variant's name", variant, "lower-case letters, digits and _", plain)
+            try:
+                if "initialization" in self.variants[variant]:
+                    raise UserError("initialization belongs to the recipe; move it there")
+                self.recipe_of(variant)
+            except UserError as error:
+                raise UserError(f"variant {variant}: {error}") from error
 
-    def recipe_of(self, variant):
+    def runs(self) -> list[Run]:
+        """Every run that is planned, seed by seed, so that early stops leave pairs."""
+        return [Run.of(self.folder, v, seed) for seed in self.seeds for v in self.variants]
+
+    def recipe_of(self, variant: str) -> training.Recipe:
         """The `training.Recipe` by which a variant is trained."""
-        return dataclasses.replace(self.recipe, **self.variants[variant].get("recipe", {}))
+        return _recipe(self.variants[variant].get("recipe", {}), self.recipe)
 
-    def build(self, variant):
-        """The untrained, compiled net of a variant."""
+    def build(self, variant: str) -> keras.Model:
+        """The untrained net of a variant, compiled, in the precision that layers have now."""
         recipe = self.recipe_of(variant)
         arguments = {"model": variant, **self.variants[variant]}
         arguments.pop("recipe", None)
@@ -78,44 +110,93 @@ class Study:
         model.name = variant  # what the progress line says
         return training.compile_model(model, recipe)
 
+    def new_model(self, variant: str, seed: int) -> keras.Model:
+        """The net with which a run begins: seeded, in the study's precision, compiled."""
+        keras.utils.set_random_seed(seed)
+        with environment.dtype_policy(self.dtype):
+            return self.build(variant)
 
-def names():
+    @property
+    def dtype(self) -> str:
+        """The dtype policy in which this computer trains the study."""
+        return environment.fastest_dtype() if self.mixed_precision else "float32"
+
+
+def _fits(name, value, wanted, fits):
+    if not fits:
+        raise UserError(f"{name} is {value!r}; give {wanted}")
+
+
+def _recipe(settings, base=training.REFERENCE):
+    """`base` with other settings; raises UserError if one of them does not exist or fit."""
+    _fits("recipe", settings, "a table", isinstance(settings, dict))
+    known = [field.name for field in dataclasses.fields(training.Recipe)]
+    if unknown := sorted(settings.keys() - set(known)):
+        raise UserError(f"there is no {unknown[0]!r} in a recipe; choose from: {', '.join(known)}")
+    return dataclasses.replace(base, **settings)
+
+
+def names() -> list[str]:
     """The names of the studies that are described in `studies/`."""
     return sorted(path.stem for path in STUDIES.glob("*.toml"))
 
 
-def load(name):
+def load(name: str) -> Study:
     """The `Study` that `studies/NAME.toml` describes.
+
+    What a study has in common with another it takes from there: `base = "OTHER"`.
 
     Raises:
         UserError: there is no such study, or its file is not a study.
     """
-    path = STUDIES / f"{name}.toml"
     if name not in names():
         raise UserError(f"there is no study {name!r}; choose one of: {', '.join(names())}")
     try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
-        recipe = training.Recipe(**content.pop("recipe"))
-        lists = {key: tuple(content.pop(key)) for key in ("seeds", "keep_weights")}
-        study = Study(folder=results.RESULTS / name, recipe=recipe, **lists, **content)
+        content = _read(name)
+        recipe = _recipe(content.pop("recipe", {}))
+        for key in ("seeds", "keep_weights"):
+            if isinstance(content.get(key), list):
+                content[key] = tuple(content[key])
+        fields = {field.name for field in dataclasses.fields(Study)} - {"folder"}
+        if unknown := sorted(content.keys() - fields):
+            raise UserError(f"there is no {unknown[0]!r} in a study; leave it out")
+        if "data" not in content:
+            raise UserError(f"data is missing; give one of {', '.join(data.NAMES)}")
+        study = Study(results.RESULTS / name, recipe=recipe, **content)
         for variant in study.variants:
-            study.recipe_of(variant)  # or it is not one
+            study.build(variant)  # or its arguments are unfit
         return study
-    except (ValueError, TypeError, KeyError) as error:
-        raise UserError(f"{path} does not describe a study ({error}); mend it") from error
+    except (UserError, ValueError, OSError) as error:
+        raise UserError(
+            f"{STUDIES / name}.toml does not describe a study ({error}); mend it"
+        ) from error
 
 
-def run(study, verbose=True):
+def _read(name):
+    """The content of a study's file, laid over that of its base."""
+    content = tomllib.loads((STUDIES / f"{name}.toml").read_text(encoding="utf-8"))
+    if "base" not in content:
+        return content
+    base = content.pop("base")
+    _fits("base", base, "another study's name, which has none", base in names() and base != name)
+    under = tomllib.loads((STUDIES / f"{base}.toml").read_text(encoding="utf-8"))
+    for table in ("recipe", "variants"):
+        if isinstance(content.get(table), dict) and isinstance(under.get(table), dict):
+            content[table] = under[table] | content[table]
+    return under | content
+
+
+def run(study: Study, verbose: bool = True) -> results.Runs:
     """Trains what the study lacks; finished runs are not trained again.
 
     A run that was killed goes on at its last finished epoch. Several processes may run one study
-    at the same time: each takes runs that no other has claimed.
+    at the same time: each takes runs that no other has locked.
 
     Args:
-        study: a `Study`. verbose: say which run is trained, how far it and the study are.
+        study: what to train. verbose: say which run is trained, how far it and the study are.
 
     Returns:
-        `{variant: {seed: history}}` of the finished runs.
+        The histories of the finished runs.
 
     Raises:
         UserError: a finished run has other settings, or as `training.fit` does.
@@ -123,26 +204,31 @@ def run(study, verbose=True):
     arrays = data.load_data(study.data)
     hashes = [data.array_hash(array) for part in arrays for array in part]
     planned, elsewhere = study.runs(), []
-    if verbose and study.mixed_precision and environment.fastest_dtype() == "float32":
+    if verbose and study.mixed_precision and study.dtype == "float32":
         print("this processor has no instructions for bfloat16: training in float32")
     seconds = []  # what the runs of this process took
-    for number, (variant, seed, folder) in enumerate(planned, start=1):
-        with files.claim(folder) as claimed:
-            if not claimed:
-                elsewhere.append(folder.name)
-            elif not _finished(study, variant, seed, folder, hashes):
-                if verbose:
-                    left = [f for _, _, f in planned if not (f / "run.json").exists()]
-                    print(_headline(number, len(planned), folder.name, len(left), seconds))
-                started = time.monotonic()
-                _record(study, variant, seed, folder, arrays, hashes, verbose)
-                seconds.append(time.monotonic() - started)
+    for number, one in enumerate(planned, start=1):
+        if one.finished:
+            _check_settings(study, one, hashes)
+            continue
+        with files.lock(one.folder) as locked:
+            if not locked:
+                elsewhere.append(one.name)
+                continue
+            if one.finished:  # meanwhile, by another process
+                continue
+            if verbose:
+                left = sum(not other.finished for other in planned)
+                print(_headline(number, len(planned), one.name, left, seconds))
+            started = time.monotonic()
+            _train(study, one, arrays, hashes, verbose)
+            seconds.append(time.monotonic() - started)
     if verbose and elsewhere:
         print(f"left to another process, which is training them: {', '.join(elsewhere)}")
-    runs = {variant: {} for variant in study.variants}
-    for variant, seed, folder in planned:
-        if (folder / "run.json").exists():
-            runs[variant][seed] = results.read_history(folder / "history.csv")
+    runs: results.Runs = {variant: {} for variant in study.variants}
+    for one in planned:
+        if one.finished:
+            runs[one.variant][one.seed] = one.history
     return runs
 
 
@@ -153,76 +239,80 @@ def _headline(number, planned, name, left, seconds):
     return line
 
 
-def _finished(study, variant, seed, folder, hashes):
-    """Whether the run is there, as the study wants it."""
-    if not (folder / "run.json").exists():
-        return False
-    recorded = results.read_run(folder)
-    expected = {
-        "variant": variant,
-        "seed": seed,
-        "recipe": study.recipe_of(variant).record(),
-        "arguments": study.variants[variant],
+def settings(study: Study, one: Run, hashes: list[str]) -> dict:
+    """What the record of a run must say of what was trained, by the study as it is described.
+
+    Args:
+        hashes: SHA-256 of the study's four arrays.
+    """
+    return {
+        "variant": one.variant,
+        "seed": one.seed,
+        "arguments": study.variants[one.variant],
+        "recipe": study.recipe_of(one.variant).record(),
         "data": study.data,
         "data_sha256": hashes,
     }
-    other = [name for name, value in expected.items() if recorded.get(name) != value]
+
+
+def _check_settings(study, one, hashes):
+    """Raises UserError if a finished run is not what the study wants."""
+    record = one.record
+    other = [n for n, value in settings(study, one, hashes).items() if record[n] != value]
     if other:
         raise UserError(
-            f"{folder} holds a run with another {', '.join(other)}; name another folder"
+            f"{one.folder} holds a run with another {', '.join(other)}; name another folder"
         )
-    (folder / "checkpoint.npz").unlink(missing_ok=True)  # killed between run.json and this
-    return True
 
 
-def _record(study, variant, seed, folder, arrays, hashes, verbose):
+def _train(study, one, arrays, hashes, verbose):
     commit = _commit()  # before: the code may be edited meanwhile
     keras.backend.clear_session()
-    keras.utils.set_random_seed(seed)
-    dtype = environment.fastest_dtype() if study.mixed_precision else "float32"
-    with environment.dtype_policy(dtype):
-        model = study.build(variant)
-    recipe = study.recipe_of(variant)
+    model, recipe = study.new_model(one.variant, one.seed), study.recipe_of(one.variant)
     try:
-        history = training.fit(model, arrays, recipe, seed, folder, verbose)
+        history = training.fit(model, arrays, recipe, one.seed, one.folder, verbose)
+        trained_on = read_trained_on(one.folder)
     except UserError as error:
-        raise UserError(f"{folder.name}: {error}") from error
+        raise UserError(f"{one.name}: {error}") from error
     images = data.normalize(arrays[1][0], recipe.normalization)
     labels = arrays[1][1].ravel()
-    predictions = _predict(model, images)
-    files.write(folder / "predictions.csv", _predictions_csv(predictions))
-    if seed in study.keep_weights:
-        files.write(folder / "weights.npz", _weights(model, images, labels, predictions))
+    predictions = predict(model, images)
+    files.write(one.folder / "predictions.csv", _predictions_csv(predictions))
+    if one.seed in study.keep_weights:
+        files.write(one.weights, _weights(model, images, labels, predictions))
     both_ways = {}
     if recipe.mirror:
-        both_ways["accuracy_both_ways"] = _accuracy_both_ways(model, images, labels)
+        both_ways["accuracy_both_ways"] = accuracy_both_ways(model, images, labels)
     content = {
-        "variant": variant,
-        "seed": seed,
-        "arguments": study.variants[variant],
-        "recipe": recipe.record(),
+        **settings(study, one, hashes),
         "recipe_sha256": training.recipe_hash(model, recipe),
         "trainable_parameters": sum(int(np.prod(w.shape)) for w in model.trainable_weights),
-        "data": study.data,
-        "data_sha256": hashes,
         "summary": dataclasses.asdict(results.summarize(history)),
         **both_ways,
-        "dtype": dtype,
+        "dtype": study.dtype,
         "versions": _versions(),
-        "trained_on": read_trained_on(folder),
+        "trained_on": trained_on,
         "commit": commit,
         "seconds": round(sum(results.column(history, "seconds")), 1),
         "peak_memory_mb": machine.peak_memory(),
+        "sha256": file_hashes(one),
     }
-    files.write(folder / "run.json", (json.dumps(content, indent=1) + "\n").encode())
-    (folder / "checkpoint.npz").unlink()
+    files.write(one.folder / "run.json", (json.dumps(content, indent=1) + "\n").encode())
+    (one.folder / "checkpoint.npz").unlink(missing_ok=True)
 
 
-def _predict(model, images):
+def file_hashes(one: Run) -> dict[str, str]:
+    """SHA-256, in hexadecimal, of the files that a record speaks for, as far as they are there."""
+    paths = [one.folder / name for name in ("history.csv", "predictions.csv", "weights.npz")]
+    return {p.name: hashlib.sha256(p.read_bytes()).hexdigest() for p in paths if p.exists()}
+
+
+def predict(model: keras.Model, images: np.ndarray) -> np.ndarray:
+    """The class that a net gives to each image, integers (n,); images float32, normalised."""
     return model.predict(images, batch_size=500, verbose=0).argmax(axis=1)
 
 
-def _accuracy_both_ways(model, images, labels):
+def accuracy_both_ways(model: keras.Model, images: np.ndarray, labels: np.ndarray) -> float:
     """The accuracy of the mean of two logits, an image's and its mirror image's."""
     logits = sum(
         model.predict(each, batch_size=500, verbose=0) for each in (images, images[:, :, ::-1])
@@ -242,14 +332,14 @@ def _weights(model, images, labels, predictions):
         stored = {path: value.astype(dtype) for path, value in full.items()}
         for weight in model.weights:
             weight.assign(stored[weight.path].astype("float32"))
-        if abs(np.mean(_predict(model, images) == labels) - accuracy) <= TOLERANCE / 2:
+        if abs(np.mean(predict(model, images) == labels) - accuracy) <= TOLERANCE / 2:
             break
     content = io.BytesIO()
     np.savez_compressed(content, **stored)
     return content.getbuffer()
 
 
-def load_weights(model, path):
+def load_weights(model: keras.Model, path: Path | str) -> None:
     """Puts stored weights into a model of the same architecture.
 
     Args:
@@ -263,7 +353,7 @@ def load_weights(model, path):
             stored = {name: saved[name].astype("float32") for name in saved.files}
     except FileNotFoundError as error:
         raise UserError(f"there are no weights {path}; its study kept none") from error
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+    except Exception as error:  # damaged bytes make the decoders raise nearly anything
         raise UserError(f"{path} is damaged ({error}); restore it from the repository") from error
     shapes = {weight.path: tuple(weight.shape) for weight in model.weights}
     if {name: value.shape for name, value in stored.items()} != shapes:
@@ -272,100 +362,45 @@ def load_weights(model, path):
         weight.assign(stored[weight.path])
 
 
-def load_model(study, variant, seed=0):
-    """The trained net of a recorded run, compiled.
+def load_model(study: Study, variant: str, seed: int = 0) -> keras.Model:
+    """The trained net of a recorded run, compiled, in float32.
 
     Args:
-        study: a `Study`. variant, seed: one of its runs whose weights are kept.
+        variant, seed: one of the study's runs whose weights are kept.
 
     Raises:
         UserError: as `load_weights` does.
     """
     model = study.build(variant)
-    load_weights(model, study.folder / f"{variant}-seed{seed}" / "weights.npz")
+    load_weights(model, Run.of(study.folder, variant, seed).weights)
     return model
 
 
-def status(study):
-    """One line of text for each run: finished, in training, begun, or not begun."""
+def status(study: Study) -> list[str]:
+    """One line of text for each run: finished, in training, begun, not begun, or damaged."""
     lines = []
-    for variant, _, folder in study.runs():
-        epochs = study.recipe_of(variant).epochs
-        lines.append(f"{folder.name:46} {_state(folder, epochs)}")
+    for one in study.runs():
+        try:
+            lines.append(f"{one.name:42} {state(study, one)}")
+        except UserError as error:
+            lines.append(f"{one.name:42} {error}")
     return lines
 
 
-def _state(folder, planned):
-    if (folder / "run.json").exists():
-        return (
-            f"finished, test accuracy {results.read_run(folder)['summary']['final_accuracy']:.1%}"
-        )
-    if not folder.exists():
-        return "not begun"
-    epochs = 0
-    if (folder / "history.csv").exists():
-        epochs = len(results.read_history(folder / "history.csv"))
-    with files.claim(folder) as idle:
-        state = "interrupted" if idle else "in training"
-    return f"{state}, {epochs} of {planned} epochs done"
-
-
-def verify(study):
-    """Measures and computes again what the study's finished runs say of themselves.
-
-    Every shipped weight file is evaluated on the test images, every summary is computed from its
-    history, every accuracy from the predictions; recipe hashes are compared with today's code.
-
-    Yields:
-        (whether it is as recorded, line of text) for each run that is there, at the end one for
-        the runs that are not.
+def state(study: Study, one: Run) -> str:
+    """How far a run is, in words.
 
     Raises:
-        UserError: the data cannot be had.
+        UserError: its record or its history is damaged.
     """
-    there = [(variant, folder) for variant, _, folder in study.runs() if folder.exists()]
-    if there:
-        (_, _), (images, labels) = data.load_data(study.data)
-    for variant, folder in there:
-        try:
-            yield True, f"{folder.name:46} {_verify_run(study, variant, folder, images, labels)}"
-        except UserError as error:
-            yield False, f"{folder.name:46} {error}"
-    if missing := len(study.runs()) - len(there):
-        yield True, f"{missing} of {len(study.runs())} runs are not recorded yet"
-
-
-def _verify_run(study, variant, folder, images, labels):
-    """What was checked, in words; raises UserError on the first thing that is not so."""
-    labels = labels.ravel()
-    recipe = study.recipe_of(variant)
-    if not (folder / "run.json").exists():
-        raise UserError(f"unfinished: {_state(folder, recipe.epochs)}; `study run` goes on with it")
-    recorded, history = results.read_run(folder), results.read_history(folder / "history.csv")
-    if len(history) != recorded["recipe"]["epochs"]:
-        raise UserError(f"history.csv has {len(history)} epochs; restore it or record it again")
-    if recorded["summary"] != dataclasses.asdict(results.summarize(history)):
-        raise UserError("run.json does not sum up history.csv; restore both")
-    accuracy = recorded["summary"]["final_accuracy"]
-    predictions = results.read_predictions(folder)
-    # On an accelerator, evaluating and predicting may round differently: an image can change sides.
-    off = len(predictions) != len(labels) or abs(np.mean(predictions == labels) - accuracy)
-    if off > TOLERANCE + 1e-6:  # histories hold float32
-        raise UserError("predictions.csv does not give the accuracy in history.csv; restore both")
-    model = study.build(variant)
-    if recorded["recipe_sha256"] != training.recipe_hash(model, recipe):
-        raise UserError("was recorded by another recipe than today's code has; record it again")
-    if not (folder / "weights.npz").exists():
-        return f"verified, {accuracy:.2%}"
-    images = data.normalize(images, recipe.normalization)
-    load_weights(model, folder / "weights.npz")
-    again = np.mean(_predict(model, images) == labels)
-    if abs(again - accuracy) > TOLERANCE + 1e-9:
-        raise UserError(f"the weights give {again:.2%}, the record says {accuracy:.2%}")
-    both_ways = recorded.get("accuracy_both_ways")
-    if both_ways and abs(_accuracy_both_ways(model, images, labels) - both_ways) > TOLERANCE + 1e-9:
-        raise UserError(f"the weights do not give {both_ways:.2%} with mirrored images; restore it")
-    return f"verified, {accuracy:.2%}, its weights measured again {again:.2%}"
+    if one.finished:
+        return f"finished, last test accuracy {one.record['summary']['last_accuracy']:.1%}"
+    if not one.folder.exists():
+        return "not begun"
+    epochs = len(one.history) if (one.folder / "history.csv").exists() else 0
+    planned = study.recipe_of(one.variant).epochs
+    in_training = files.is_locked(one.folder)
+    return f"{'in training' if in_training else 'interrupted'}, {epochs} of {planned} epochs done"
 
 
 def _versions():

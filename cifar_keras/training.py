@@ -4,14 +4,49 @@ import dataclasses
 import hashlib
 import json
 import math
+import numbers
+from pathlib import Path
 
 import keras
 import numpy as np
 
-from cifar_keras import data, models
-from cifar_keras.callbacks import COLUMNS, Progress, Recorder
+from cifar_keras import data, models, results
+from cifar_keras.callbacks import COLUMNS, EpochOrder, Progress, Recorder
 from cifar_keras.errors import UserError
 from cifar_keras.optimizers import CoupledAdam, Muon, TriangularRate
+
+
+def _check_setting(name, value, kind):
+    """The value of a recipe's setting, of its kind; raises UserError if it is unfit."""
+    wanted, fits = _FITTING[name]
+    of_kind = isinstance(value, _KINDS[kind]) and (kind is bool or not isinstance(value, bool))
+    if not (of_kind and fits(value)):
+        raise UserError(f"{name} is {value!r}; give {wanted}")
+    return kind(value)
+
+
+_KINDS = {int: numbers.Integral, float: numbers.Real, bool: bool, str: str}
+
+
+_RATE = "a number from 0", lambda value: 0 <= value < math.inf
+_SHARE = "a share from 0 to below 1", lambda value: 0 <= value < 1
+_COUNT = "a whole number from 1", lambda value: value >= 1
+_FLAG = "true or false", lambda value: True
+_FITTING = {
+    **dict.fromkeys(("epochs", "batch_size"), _COUNT),
+    **dict.fromkeys(("learning_rate", "weight_decay", "kernel_rate"), _RATE),
+    **dict.fromkeys(("momentum", "warmup", "label_smoothing"), _SHARE),
+    **dict.fromkeys(("mirror", "test_once"), _FLAG),
+    "initialization": (
+        f"one of {', '.join(models.INITIALIZATIONS)}",
+        lambda value: value in models.INITIALIZATIONS,
+    ),
+    "normalization": (
+        f"one of {', '.join(data.NORMALIZATIONS)}",
+        lambda value: value in data.NORMALIZATIONS,
+    ),
+    "translation": ("a whole number of pixels from 0 to 31", lambda value: 0 <= value <= 31),
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -20,6 +55,9 @@ class Recipe:
 
     The defaults are the reference project's recipe. What is 0 or False by default, and is so, is
     left out of a recipe's record: records made before such a value existed stay valid.
+
+    Raises:
+        UserError: a value of another type, or outside its range.
     """
 
     epochs: int = 100
@@ -48,7 +86,23 @@ class Recipe:
     # Look at the test images after the last epoch alone.
     test_once: bool = False
 
-    def record(self):
+    def __post_init__(self):
+        for field in dataclasses.fields(self):
+            value = _check_setting(field.name, getattr(self, field.name), field.type)
+            object.__setattr__(self, field.name, value)  # a whole number as the float it means
+        if self.kernel_rate and not self.momentum:
+            raise UserError(
+                "kernel_rate needs SGD, and a momentum of 0 means Adam; give the recipe a momentum"
+            )
+
+    @property
+    def optimizer(self) -> str:
+        """What takes the steps: "adam", "sgd" or "muon"."""
+        if not self.momentum:
+            return "adam"
+        return "muon" if self.kernel_rate else "sgd"
+
+    def record(self) -> dict:
         """The values by name, as a run's record holds them; `Recipe(**record)` is the recipe."""
         values = {field: getattr(self, field.name) for field in dataclasses.fields(self)}
         return {field.name: value for field, value in values.items() if value or field.default}
@@ -57,41 +111,31 @@ class Recipe:
 REFERENCE = Recipe()
 
 
-def compile_model(model, recipe=REFERENCE):
+def compile_model(model: keras.Model, recipe: Recipe = REFERENCE) -> keras.Model:
     """Compiles `model` (logits out) with the recipe's optimizer and cross-entropy; returns it.
 
     The penalty sits in the optimizer, so the reported loss is the cross-entropy alone (in nats).
     Labels are class numbers; where the recipe smooths them, shares of the classes (n, num_classes).
-
-    Raises:
-        UserError: a recipe with `kernel_rate` and without `momentum`.
     """
-    if recipe.momentum:
-        decay = {"nesterov": True, "weight_decay": recipe.weight_decay}
-        if recipe.kernel_rate:
-            optimizer = Muon(
-                recipe.learning_rate,
-                recipe.momentum,
-                recipe.kernel_rate / recipe.learning_rate,
-                **decay,
-            )
-        else:
-            optimizer = keras.optimizers.SGD(recipe.learning_rate, recipe.momentum, **decay)
+    rate, momentum, decay = recipe.learning_rate, recipe.momentum, recipe.weight_decay
+    match recipe.optimizer:
+        case "adam":
+            optimizer = CoupledAdam(rate, l2=decay)
+        case "sgd":
+            optimizer = keras.optimizers.SGD(rate, momentum, nesterov=True, weight_decay=decay)
+        case "muon":
+            optimizer = Muon(rate, momentum, recipe.kernel_rate / rate, weight_decay=decay)
+    if recipe.optimizer != "adam":
         optimizer.exclude_from_weight_decay(var_names=["bias", "beta"])
-    elif recipe.kernel_rate:
-        raise UserError(
-            "kernel_rate needs SGD, and a momentum of 0 means Adam; give the recipe a momentum"
-        )
-    else:
-        optimizer = CoupledAdam(recipe.learning_rate, l2=recipe.weight_decay)
-    smooth = recipe.label_smoothing > 0
+    losses = keras.losses
+    cross_entropy = (
+        losses.CategoricalCrossentropy
+        if recipe.label_smoothing
+        else losses.SparseCategoricalCrossentropy
+    )
     model.compile(
         optimizer=optimizer,
-        loss=(
-            keras.losses.CategoricalCrossentropy(from_logits=True)
-            if smooth
-            else keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-        ),
+        loss=cross_entropy(from_logits=True),
         metrics=["accuracy"],
         # JAX needs its compiler; TensorFlow on a CPU is faster without XLA.
         jit_compile=keras.backend.backend() == "jax",
@@ -111,13 +155,21 @@ class ShuffledBatches(keras.utils.PyDataset):
         mirror, translation: as in `Recipe`.
     """
 
-    def __init__(self, images, labels, batch_size, seed, mirror=False, translation=0):
+    def __init__(
+        self,
+        images: np.ndarray,
+        labels: np.ndarray,
+        batch_size: int,
+        seed: int,
+        mirror: bool = False,
+        translation: int = 0,
+    ):
         super().__init__()
         self.images, self.labels, self.batch_size, self.seed = images, labels, batch_size, seed
         self.mirror, self.translation = mirror, translation
         self.shuffle(0)
 
-    def shuffle(self, epoch):
+    def shuffle(self, epoch: int) -> None:
         """Takes the order of an epoch, counted from 0, and draws how its images are changed."""
         n = len(self.images)
         generator = np.random.default_rng((self.seed, epoch))
@@ -139,7 +191,7 @@ class ShuffledBatches(keras.utils.PyDataset):
         return images, self.labels[chosen]
 
 
-def history_rows(*fits):
+def history_rows(*fits: keras.callbacks.History) -> results.History:
     """The Keras histories of one training, in order, as a list with one dict an epoch.
 
     Args:
@@ -155,7 +207,57 @@ def history_rows(*fits):
     ]
 
 
-def fit(model, arrays, recipe=REFERENCE, seed=0, directory=None, verbose=True):
+def prepare(
+    model: keras.Model, arrays: data.Dataset, recipe: Recipe = REFERENCE, seed: int = 0
+) -> tuple[ShuffledBatches, tuple[np.ndarray, np.ndarray]]:
+    """What `model.fit` is given: the training's batches and the test images, by the recipe.
+
+    A falling learning rate is set, since only here it is known how many steps there are; a
+    whitened net is given its first convolution.
+
+    Args:
+        model: compiled, logits out. arrays, recipe, seed: as in `fit`.
+
+    Returns:
+        (batches, (images, labels)): images float32, normalised; labels class numbers (n, 1), or
+        shares of the classes (n, classes) where the recipe smooths those of the training.
+
+    Raises:
+        UserError: unfit arrays, or a batch larger than the data.
+    """
+    (x_train, y_train), (x_test, y_test) = arrays
+    classes = model.output_shape[-1]
+    for images, labels in arrays:
+        data.check_labels(labels, classes)
+        if len(images) != len(labels):
+            raise UserError(f"{len(images)} images have {len(labels)} labels; give one for each")
+    if recipe.batch_size > len(x_train):
+        raise UserError(
+            f"a batch of {recipe.batch_size} is more than the {len(x_train)} training images; "
+            "choose a smaller batch_size"
+        )
+    images = data.normalize(x_train, recipe.normalization)
+    if recipe.label_smoothing:  # in training alone: the test loss stays the cross-entropy
+        y_train, y_test = (keras.utils.to_categorical(y, classes) for y in (y_train, y_test))
+        y_train += recipe.label_smoothing * (y_train.mean(axis=1, keepdims=True) - y_train)
+    batches = ShuffledBatches(
+        images, y_train, recipe.batch_size, seed, recipe.mirror, recipe.translation
+    )
+    if recipe.warmup:
+        steps = recipe.epochs * len(batches)
+        model.optimizer.learning_rate = TriangularRate(recipe.learning_rate, recipe.warmup, steps)
+    models.whiten(model, images)
+    return batches, (data.normalize(x_test, recipe.normalization), y_test)
+
+
+def fit(
+    model: keras.Model,
+    arrays: data.Dataset,
+    recipe: Recipe = REFERENCE,
+    seed: int = 0,
+    directory: Path | str | None = None,
+    verbose: bool = True,
+) -> results.History:
     """Trains a compiled model with `model.fit`; goes on where a killed training stopped.
 
     Args:
@@ -168,73 +270,44 @@ def fit(model, arrays, recipe=REFERENCE, seed=0, directory=None, verbose=True):
         verbose: show a progress line, headed by the model's name.
 
     Returns:
-        The history, a list with one dict an epoch: epoch (from 1), training and test
-        cross-entropy in nats, training and test accuracy in [0, 1], seconds. The training
-        figures are running means over the epoch, dropout and changes of the images switched on,
-        labels smoothed.
-        Test figures that the recipe does not look at are NaN.
+        The history, one dict an epoch: epoch (from 1), training and test cross-entropy in nats,
+        training and test accuracy in [0, 1], seconds. The training figures are running means over
+        the epoch, dropout and changes of the images switched on, labels smoothed. Test figures
+        that the recipe does not look at are NaN.
 
     Raises:
-        UserError: unfit arrays, a batch larger than the data, a full disk, a checkpoint of another
-            training, or a loss that is no longer a number.
+        UserError: as `prepare` does; a full disk, a checkpoint of another training, or a loss that
+            is no longer a number.
     """
-    (x_train, y_train), (x_test, y_test) = arrays
-    if recipe.batch_size > len(x_train):
-        raise UserError(
-            f"a batch of {recipe.batch_size} is more than the {len(x_train)} training images; "
-            "choose a smaller batch_size"
-        )
-    for images, labels in arrays:
-        data.check_labels(labels, model.output_shape[-1])
-        if len(images) != len(labels):
-            raise UserError(f"{len(images)} images have {len(labels)} labels; give one for each")
-    identity = {
-        "model": models.architecture(model),
-        "data": [data.array_hash(array) for part in arrays for array in part],
-        "seed": seed,
-        **recipe.record(),
-    }
-    images = data.normalize(x_train, recipe.normalization)
-    if recipe.label_smoothing:  # in training alone: the test loss stays the cross-entropy
-        y_train, y_test = (
-            keras.utils.to_categorical(labels, model.output_shape[-1])
-            for labels in (y_train, y_test)
-        )
-        y_train += recipe.label_smoothing * (y_train.mean(axis=1, keepdims=True) - y_train)
-    batches = ShuffledBatches(
-        images, y_train, recipe.batch_size, seed, recipe.mirror, recipe.translation
-    )
-    if recipe.warmup:  # only here it is known how many steps there are
-        steps = recipe.epochs * len(batches)
-        model.optimizer.learning_rate = TriangularRate(recipe.learning_rate, recipe.warmup, steps)
-    models.whiten(model, images)
-    recorder = Recorder(directory, identity)
-    done = recorder.restore(model)
-
-    def begin_epoch(epoch, logs):
-        batches.shuffle(epoch)
-        if keras.backend.backend() == "torch":
-            # There, dropout draws from PyTorch's global random state, which no checkpoint holds.
-            keras.utils.set_random_seed(int(np.random.default_rng((seed, epoch)).integers(2**31)))
-
-    callbacks = [keras.callbacks.LambdaCallback(on_epoch_begin=begin_epoch), recorder]
+    batches, validation = prepare(model, arrays, recipe, seed)
+    recorder = Recorder(directory, identity(model, arrays, recipe, seed))
     model.fit(
         batches,
         shuffle=False,  # Keras would shuffle the batches again, by a state that is not resumed
-        validation_data=(data.normalize(x_test, recipe.normalization), y_test),
+        validation_data=validation,
         validation_batch_size=500,
         validation_freq=[recipe.epochs] if recipe.test_once else 1,
+        initial_epoch=recorder.restore(model),
         epochs=recipe.epochs,
-        initial_epoch=done,
         verbose=0,
-        callbacks=[*callbacks, *([Progress(model.name)] if verbose else [])],
+        callbacks=[EpochOrder(batches), recorder, *([Progress(model.name)] if verbose else [])],
     )
     # TensorFlow keeps the batches for as long as the process lives; 614 MB of images need not stay.
     batches.images = None
     return recorder.rows
 
 
-def recipe_hash(model, recipe):
+def identity(model: keras.Model, arrays: data.Dataset, recipe: Recipe, seed: int) -> dict:
+    """Names and values that tell a training from any other, as a checkpoint holds them."""
+    return {
+        "model": models.architecture(model),
+        "data": [data.array_hash(array) for part in arrays for array in part],
+        "seed": seed,
+        **recipe.record(),
+    }
+
+
+def recipe_hash(model: keras.Model, recipe: Recipe) -> str:
     """SHA-256, in hexadecimal, of all that the code puts into a training: recipe and architecture.
 
     The seed and the data are not in it. A recorded run whose hash differs from today's was
@@ -244,7 +317,15 @@ def recipe_hash(model, recipe):
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
-def train(variant, arrays, recipe=REFERENCE, seed=0, directory=None, verbose=True, **arguments):
+def train(
+    variant: str,
+    arrays: data.Dataset,
+    recipe: Recipe = REFERENCE,
+    seed: int = 0,
+    directory: Path | str | None = None,
+    verbose: bool = True,
+    **arguments,
+) -> tuple[keras.Model, results.History]:
     """Seeds, builds, compiles and fits one variant: a whole training in one call.
 
     Args:

@@ -71,7 +71,9 @@ def test_sample_is_part_of_the_full_set(sample, full_cifar10):
 def test_all_test_labels_are_those_of_the_recorded_runs():
     labels = data.load_test_labels()
     assert labels.dtype == np.uint8
-    [*_, recorded] = results.read_run(results.RESULTS / "full/average_pooling-seed0")["data_sha256"]
+    [*_, recorded] = results.Run.of(results.RESULTS / "full", "average_pooling", 0).record[
+        "data_sha256"
+    ]
     assert data.array_hash(labels) == recorded
 
 

@@ -40,7 +40,7 @@ def calibrated(n=200_000, classes=3):
 class TestCalibration:
     def test_cross_entropy_is_minus_the_logarithm_of_the_true_probability(self):
         logits = np.log([[0.7, 0.2, 0.1], [0.5, 0.25, 0.25]]) + 100
-        assert np.allclose(inspection.cross_entropy(logits, LABELS), -np.log([0.7, 0.25]))
+        assert np.allclose(inspection.cross_entropies(logits, LABELS), -np.log([0.7, 0.25]))
 
     def test_reliability_counts_bin_by_bin(self):
         # Confidences 0.7 (right), 0.7 (wrong) and 0.9 (right) in bins of a quarter.
@@ -87,7 +87,7 @@ class TestCalibration:
             (np.full((2, 10), np.nan), LABELS, "not a finite number"),
         ],
     )
-    @pytest.mark.parametrize("measure", ["cross_entropy", "reliability", "temperature"])
+    @pytest.mark.parametrize("measure", ["cross_entropies", "reliability", "temperature"])
     def test_odd_input_is_refused(self, measure, logits, labels, message):
         with pytest.raises(UserError, match=message):
             getattr(inspection, measure)(logits, labels)

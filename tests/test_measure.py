@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from keras import layers
 
-from cifar_keras import data, measure, models
+from cifar_keras import data, measure, models, results
 from cifar_keras.errors import UserError
 
 numpy = keras.ops.convert_to_numpy
@@ -201,7 +201,7 @@ class TestCosts:
         assert measure.costs(model) == {"c": (3 * 3 * 2 * 3 + 3, multiply_adds), "d": (108, 108)}
 
     def test_add_up_to_the_model(self):
-        for variant in models.MODELS:
+        for variant in results.VARIANTS:
             model = models.build(variant)
             assert sum(p for p, _ in measure.costs(model).values()) == model.count_params()
 

@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 
-from cifar_keras import models
+from cifar_keras import models, results
 from cifar_keras.errors import UserError
 
 TRUNK = (
@@ -21,7 +21,7 @@ LAYERS = {
     ),
 }
 POOLING = ("average_pooling", "average_pooling_dropout")
-each_variant = pytest.mark.parametrize("variant", models.MODELS)
+each_variant = pytest.mark.parametrize("variant", results.VARIANTS)
 
 
 def array(tensor):

@@ -40,6 +40,11 @@ def test_a_history_is_read_as_numbers(tmp_path):
         ("loss\n1.0\n", "lacks an epoch"),
         (HEADER + "1,2,0.2,two,0.2,3\n", "is damaged"),
         (HEADER + "1,2,0.2\n", "is damaged"),
+        (HEADER + "1,2,0.2,nan,0.2,3\n", "is damaged .test_loss is nan in epoch 1"),
+        (HEADER + "1,inf,0.2,2,0.2,3\n", "is damaged .training_loss is inf"),
+        (HEADER + "1,2,0.2,2,0.2,3,4\n", "is damaged"),
+        ("epoch,training_loss\n1,2\n", "lacks the columns of the test images"),
+        (HEADER + "1" * 200_000, "is damaged"),
     ],
 )
 def test_a_damaged_history_is_refused(tmp_path, text, complaint):
@@ -60,6 +65,21 @@ def test_unfinished_runs_are_not_read(tmp_path):
     record(tmp_path, "a-seed1", HEADER + "1,2,0.2,2,0.2,3\n")
     (tmp_path / "a-seed1" / "run.json").unlink()
     assert list(results.read_runs(tmp_path)["a"]) == [0]
+
+
+def test_a_stray_folder_is_no_run(tmp_path):
+    for name in ("a-seed0", "a-seed0 copy", "a-seed", "a-seed01", "a-seed1.old"):
+        record(tmp_path, name, HEADER + "1,2,0.2,2,0.2,3\n")
+    (tmp_path / "a-seed2").write_text("a file")
+    assert [run.name for run in results.runs_in(tmp_path)] == ["a-seed0"]
+    assert results.read_runs(tmp_path).keys() == {"a"}
+
+
+def test_final_is_the_mean_of_the_last_tenth_of_the_epochs_that_were_looked_at(make_history):
+    history = make_history([0.0] * 18 + [0.4, 0.6], [2.0] * 20)
+    assert results.final(history, "test_accuracy") == pytest.approx(0.5)
+    once = make_history([float("nan"), 0.7], [float("nan"), 1.0])
+    assert results.final(once, "test_accuracy") == 0.7
 
 
 def test_runs_of_different_lengths_are_refused(tmp_path):
@@ -102,12 +122,12 @@ def test_a_history_is_summed_up(make_history):
     summary = results.summarize(make_history([0.2, 0.6, 0.6, 0.5], [2.0, 1.0, 1.2, 1.11]))
     assert summary == results.Summary(
         epochs=4,
-        final_accuracy=0.5,
+        last_accuracy=0.5,
         best_accuracy=0.6,
         best_epoch=2,
         lowest_loss=1.0,
         lowest_loss_epoch=2,
-        final_loss=1.11,
+        last_loss=1.11,
     )
     assert summary.loss_rises
     assert not results.summarize(make_history([0.2, 0.3, 0.4], [2.0, 1.0, 1.1])).loss_rises
@@ -129,13 +149,15 @@ def test_the_table_has_a_line_for_each_variant(make_history):
         "1.50",
         "1.00 (2)",
     ]
+    single = results.table({"average_pooling_dropout": {0: two}}).splitlines()
+    assert max(map(len, single)) <= 80 and "seeds" not in single[0]
     assert [cell.strip() for cell in lines[3].split("|")[1:-1]][2:] == ["60.0%", "2.00", "1.00 (1)"]
 
 
 def test_fast_table_has_means_and_ranges_beside_the_reference():
     def run(accuracy, both_ways, seconds):
         return {
-            "summary": {"final_accuracy": accuracy},
+            "summary": {"last_accuracy": accuracy},
             "accuracy_both_ways": both_ways,
             "recipe": {"epochs": 3},
             "trainable_parameters": 294336,
@@ -145,7 +167,7 @@ def test_fast_table_has_means_and_ranges_beside_the_reference():
     *_, reference, quick = results.fast_table(
         {"quick": [run(0.84, 0.85, 100.4), run(0.86, 0.88, 120.6)]}, 1_130_272
     ).splitlines()
-    assert reference == "| the reference project's best | 1,130,272 | 100 | 1 | 82.3% | | |"
+    assert reference == "| the reference project's best | 1,130,272 | 100 | 1 | 82.2% | | |"
     assert quick == (
         "| quick | 294,336 | 3 | 2 | 85.0% (84.0%–86.0%) | 86.5% (85.0%–88.0%) | 110 |"
     )

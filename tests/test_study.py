@@ -15,7 +15,7 @@ import keras
 import numpy as np
 import pytest
 
-from cifar_keras import data, environment, files, models, results, study, training
+from cifar_keras import data, environment, files, models, results, study, training, verification
 from cifar_keras.__main__ import main
 from cifar_keras.errors import UserError
 
@@ -40,6 +40,14 @@ def folder_of(planned, variant="average_pooling"):
     return planned.folder / f"{variant}-seed3"
 
 
+def one_of(folder):
+    return results.Run("", 0, folder)
+
+
+def record(folder):
+    return one_of(folder).record
+
+
 def contents(folder):
     return {path.name: path.read_bytes() for path in folder.iterdir() if path.name != ".lock"}
 
@@ -49,13 +57,18 @@ def edit(folder, **changes):
     path.write_text(json.dumps(json.loads(path.read_text()) | changes))
 
 
+def forge(folder, **changes):
+    """A record that speaks for whatever files lie beside it."""
+    edit(folder, sha256=study.file_hashes(one_of(folder)), **changes)
+
+
 def verdicts(planned):
-    return [as_recorded for as_recorded, _ in study.verify(planned)]
+    return [as_recorded for as_recorded, _ in verification.verify(planned)]
 
 
 def complaint(planned):
     """The one line of `verify` that complains."""
-    [line] = [line for as_recorded, line in study.verify(planned) if not as_recorded]
+    [line] = [line for as_recorded, line in verification.verify(planned) if not as_recorded]
     assert "\n" not in line
     return line
 
@@ -87,7 +100,7 @@ def test_every_run_is_recorded_with_all_that_it_depended_on(recorded, small):
     for variant, arguments in planned.variants.items():
         folder = folder_of(planned, variant)
         assert contents(folder).keys() == FILES
-        run = results.read_run(folder)
+        run = record(folder)
         assert (run["variant"], run["seed"], run["arguments"]) == (variant, 3, arguments)
         assert run["recipe"] == ONE_EPOCH.record()
         assert run["data_sha256"] == [data.array_hash(array) for part in small for array in part]
@@ -106,10 +119,10 @@ def test_every_run_is_recorded_with_all_that_it_depended_on(recorded, small):
         assert run["peak_memory_mb"] is None or run["peak_memory_mb"] > 100
         history = runs[variant][3]
         assert run["summary"] == dataclasses.asdict(results.summarize(history))
-        predictions = results.read_predictions(folder)
+        predictions = one_of(folder).predictions
         accuracy = np.mean(predictions == small[1][1].ravel())
         assert accuracy == pytest.approx(history[-1]["test_accuracy"])
-    assert results.read_run(folder)["trainable_parameters"] == 1_130_272
+    assert record(folder)["trainable_parameters"] == 1_130_272
 
 
 def test_weights_are_half_as_long_where_that_changes_nothing(recorded, small):
@@ -119,7 +132,7 @@ def test_weights_are_half_as_long_where_that_changes_nothing(recorded, small):
         assert {stored[name].dtype for name in stored.files} == {np.dtype("float16")}
     model = study.load_model(planned, "average_pooling", seed=3)
     predictions = model.predict(data.normalize(small[1][0]), verbose=0).argmax(1)
-    assert np.mean(predictions == results.read_predictions(path.parent)) > 0.95
+    assert np.mean(predictions == one_of(path.parent).predictions) > 0.95
 
 
 def test_weights_that_half_precision_would_harm_stay_whole(small):
@@ -234,7 +247,7 @@ def test_two_processes_share_a_study(planned, capsys):
             textwrap.dedent(f"""
                 import pathlib, time
                 from cifar_keras import files
-                with files.claim(pathlib.Path({str(folder)!r})) as claimed:
+                with files.lock(pathlib.Path({str(folder)!r})) as claimed:
                     print(claimed, flush=True)
                     time.sleep(600)
             """),
@@ -269,13 +282,13 @@ def test_a_file_in_the_folders_place_is_an_error(planned):
 
 def test_what_was_recorded_is_verified(recorded):
     planned, _ = recorded
-    lines = [line for _, line in study.verify(planned)]
+    lines = [line for _, line in verification.verify(planned)]
     assert verdicts(planned) == [True, True]
-    assert all("its weights measured again" in line for line in lines)
+    assert all(", measured again " in line for line in lines)
 
 
 def test_runs_that_are_not_there_are_counted(planned):
-    assert list(study.verify(planned)) == [(True, "2 of 2 runs are not recorded yet")]
+    assert list(verification.verify(planned)) == [(True, "2 of 2 runs are not recorded yet")]
 
 
 def rewrite_history(folder, change):
@@ -288,6 +301,29 @@ def answer_wrongly(folder):
     path.write_text(re.sub(r"\d+", "10", path.read_text()))
 
 
+def answer_differently_wrongly(folder):
+    """As many right answers as before, and every wrong answer another wrong one."""
+    labels = data.load_data("sample")[1][1].ravel()
+    old = one_of(folder).predictions
+    new = [
+        p if p == label else (p + 1 + ((p + 1) % 10 == label)) % 10
+        for p, label in zip(old, labels, strict=True)
+    ]
+    (folder / "predictions.csv").write_bytes(study._predictions_csv(np.array(new)))
+    forge(folder)
+
+
+def sum_up(folder, **changes):
+    edit(folder, summary=record(folder)["summary"] | changes)
+
+
+def cut_the_weights(folder):
+    """Bytes missing in the middle: the decompressor's own errors."""
+    path = folder / "weights.npz"
+    content = path.read_bytes()
+    path.write_bytes(content[:5000] + content[5200:])
+
+
 @pytest.mark.parametrize(
     ("damage", "named"),
     [
@@ -295,12 +331,38 @@ def answer_wrongly(folder):
         (lambda f: rewrite_history(f, lambda text: text + "2,1,0.5,1,0.5,1\n"), "has 2 epochs"),
         (lambda f: rewrite_history(f, lambda text: text.replace("\n1,", "\n2,")), "lacks an epoch"),
         (lambda f: rewrite_history(f, lambda text: text[:-4] + "x\n"), "is damaged"),
-        (lambda f: edit(f, summary={}), "does not sum up history.csv"),
+        (lambda f: sum_up(f, best_epoch=2), "does not sum up history.csv"),
+        (lambda f: sum_up(f, last_accuracy=float("nan")), "run.json is damaged (summary"),
+        (lambda f: edit(f, summary={}), "run.json is damaged (summary"),
+        (lambda f: edit(f, seconds=1e6), "the seconds of run.json are not those"),
+        (lambda f: edit(f, variant="fully_connected"), "with another variant than"),
+        (lambda f: edit(f, seed=4), "with another seed than"),
+        (lambda f: edit(f, arguments={"classifier": False}), "with another arguments than"),
+        (lambda f: edit(f, recipe=ONE_EPOCH.record() | {"batch_size": 65}), "another recipe than"),
+        (lambda f: edit(f, data="full"), "with another data than"),
+        (lambda f: edit(f, data_sha256=["0"] * 4), "with another data_sha256 than"),
+        (lambda f: edit(f, trainable_parameters=7), "trainable parameters"),
+        (lambda f: edit(f, dtype="mixed_bfloat16"), "dtype is 'mixed_bfloat16'"),
+        (lambda f: edit(f, trained_on=[]), "trained_on does not name"),
+        (lambda f: edit(f, trained_on=[None]), "trained_on does not name"),
+        (lambda f: edit(f, trained_on="a GPU"), "run.json is damaged (trained_on"),
+        (lambda f: edit(f, sha256={}), "history.csv is not the file that run.json speaks for"),
+        (lambda f: (f / "run.json").write_text("null"), "run.json is damaged"),
+        (lambda f: (f / "run.json").write_text("[" * 100_000), "run.json is damaged"),
+        (lambda f: ((f / "run.json").unlink(), (f / "run.json").mkdir()), "run.json is damaged"),
+        (lambda f: rewrite_history(f, lambda text: text.replace("test_", "")), "lacks the columns"),
+        (lambda f: rewrite_history(f, lambda text: text[:-2] + "nan\n"), "is damaged (seconds"),
+        (lambda f: rewrite_history(f, lambda text: text + "1" * 200_000), "is damaged (field"),
+        (answer_differently_wrongly, "of the predictions are not those of the weights"),
         (lambda f: edit(f, recipe_sha256="0"), "by another recipe than today's"),
         (lambda f: (f / "run.json").write_text("{"), "run.json is damaged"),
         (lambda f: (f / "predictions.csv").write_text("class\n1\n"), "does not give the accuracy"),
         (lambda f: (f / "predictions.csv").unlink(), "cannot be read"),
-        (lambda f: (f / "weights.npz").write_bytes(b"PK"), "weights.npz is damaged"),
+        (lambda f: (f / "weights.npz").write_bytes(b"PK"), "weights.npz is not the file"),
+        (lambda f: ((f / "weights.npz").write_bytes(b"PK"), forge(f)), "weights.npz is damaged"),
+        (lambda f: (cut_the_weights(f), forge(f)), "weights.npz is damaged"),
+        (lambda f: (f / "weights.npz").unlink(), "weights.npz is not the file"),
+        (lambda f: ((f / "weights.npz").unlink(), forge(f)), "weights.npz is missing"),
     ],
 )
 def test_damage_is_found_and_named(recorded, damage, named):
@@ -313,6 +375,7 @@ def test_weights_of_another_variant_are_refused(recorded):
     planned, _ = recorded
     other = folder_of(planned, "average_pooling_no_classifier") / "weights.npz"
     (folder_of(planned) / "weights.npz").write_bytes(other.read_bytes())
+    forge(folder_of(planned))
     assert "does not fit average_pooling: it holds the weights of another net" in complaint(planned)
 
 
@@ -323,10 +386,11 @@ def test_weights_of_another_training_are_found_out(recorded, small):
     with np.load(path) as stored:
         weights = {name: stored[name] for name in stored.files}
     rarest = np.bincount(small[1][1].ravel(), minlength=10)
-    accuracy = results.read_run(path.parent)["summary"]["final_accuracy"]
+    accuracy = record(path.parent)["summary"]["last_accuracy"]
     wrong = int(np.argmax(np.abs(rarest / rarest.sum() - accuracy)))
     weights["logits/bias"][wrong] = 1000
     np.savez(path, **weights)
+    forge(path.parent)
     assert "the weights give" in complaint(planned)
 
 
@@ -355,7 +419,7 @@ def test_a_variant_can_change_the_recipe(small_sample, tmp_path):
     ]
     runs = study.run(planned, verbose=False)
     assert [len(by_seed[3]) for by_seed in runs.values()] == [1, 2]
-    run = results.read_run(folder_of(planned, "longer"))
+    run = record(folder_of(planned, "longer"))
     assert run["recipe"] == dataclasses.replace(ONE_EPOCH, epochs=2, normalization="unit").record()
     assert run["arguments"] == longer
     assert all(verdicts(planned))
@@ -391,9 +455,27 @@ def test_the_command_line_runs_tells_and_verifies(planned, monkeypatch, capsys):
     assert "run 1 of 2: average_pooling-seed3\n" in printed
     assert "run 2 of 2: average_pooling_no_classifier-seed3 (the study has " in printed
     assert main(["study", "status", "mine"]) == 0
-    assert capsys.readouterr().out.count("finished, test accuracy") == 2
+    assert capsys.readouterr().out.count("finished, last test accuracy") == 2
     assert main(["verify"]) == 0
-    assert capsys.readouterr().out.endswith("all is as recorded\n")
+    assert capsys.readouterr().out.endswith("2 runs are as recorded, 0 problems\n")
     edit(folder_of(planned), summary={})
     assert main(["study", "verify", "mine"]) == 1
-    assert capsys.readouterr().out.endswith("1 problems\n")
+    assert capsys.readouterr().out.endswith("1 runs are as recorded, 1 problems\n")
+    assert main(["study", "status", "mine"]) == 0
+    damaged, whole = capsys.readouterr().out.splitlines()
+    assert "run.json is damaged" in damaged and "finished" in whole
+
+
+def test_verifying_nothing_is_no_success(planned, monkeypatch, capsys):
+    monkeypatch.setattr(study, "load", lambda name: planned)
+    for names in ([], ["mine"]):
+        monkeypatch.setattr(study, "names", lambda names=names: names)
+        assert main(["verify"]) == 1
+        assert "nothing was checked" in capsys.readouterr().err
+
+
+def test_a_folder_that_the_study_does_not_plan_is_named(recorded):
+    planned, _ = recorded
+    folder_of(planned).rename(planned.folder / "average_pooling-seed7")
+    assert "average_pooling-seed7" in complaint(planned)
+    assert "the study plans no such run" in complaint(planned)

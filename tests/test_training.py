@@ -19,7 +19,7 @@ import numpy as np
 import pytest
 from nbval.plugin import get_sanitize_patterns
 
-from cifar_keras import callbacks, data, environment, files, models, optimizers, training
+from cifar_keras import callbacks, data, environment, files, models, optimizers, results, training
 from cifar_keras.errors import UserError
 
 ONE, SHORT, LONG = (training.Recipe(epochs=epochs) for epochs in (1, 2, 4))
@@ -629,7 +629,7 @@ def test_progress_is_one_line_that_says_how_far():
 
 
 def test_progress_fits_a_terminal_and_covers_what_stood_there():
-    longest = max(models.MODELS, key=len)
+    longest = max(results.VARIANTS, key=len)
     for line in progress(longest, 100, 20, pace=9.99).rstrip("\n").split("\r")[1:]:
         assert len(line) == 79
 

@@ -18,6 +18,7 @@ from cifar_keras import (
     results,
     study,
     training,
+    verification,
 )
 from cifar_keras.__main__ import main
 from cifar_keras.errors import UserError
@@ -40,6 +41,10 @@ SMALL = {"widths": [8, 16]}
 
 def array(tensor):
     return keras.ops.convert_to_numpy(tensor)
+
+
+def record(folder):
+    return results.Run("", 0, folder).record
 
 
 def without_seconds(history):
@@ -404,7 +409,7 @@ def test_the_test_images_are_looked_at_once(small, tmp_path):
     read = results.read_history(tmp_path / "history.csv")
     summary = results.summarize(read)
     assert (summary.epochs, summary.best_epoch, summary.lowest_loss_epoch) == (3, 3, 3)
-    assert summary.final_accuracy == summary.best_accuracy == history[-1]["test_accuracy"]
+    assert summary.last_accuracy == summary.best_accuracy == history[-1]["test_accuracy"]
 
 
 def test_a_batch_larger_than_the_data_is_refused(small):
@@ -433,10 +438,10 @@ def run(tmp_path, capsys, *arguments):
 def test_train_prints_accuracy_seconds_and_parameters(described, tmp_path, capsys):
     status, printed = run(tmp_path, capsys, "--seed", "4")
     folder = tmp_path / "out" / "quick-seed4"
-    recorded = results.read_run(folder)
+    recorded = record(folder)
     both_ways, accuracy, seconds, parameters = printed.out.splitlines()[-4:]
     assert status == 0 and (folder / "weights.npz").exists()
-    assert accuracy == f"test accuracy {recorded['summary']['final_accuracy']:.4f}"
+    assert accuracy == f"test accuracy {recorded['summary']['last_accuracy']:.4f}"
     assert both_ways == f"test accuracy {recorded['accuracy_both_ways']:.4f} with mirror images"
     assert seconds == f"{recorded['seconds']:.0f} seconds"
     # 3x3 kernels from 24 to 8, 8, 16, 16 channels, an offset for each, and the classifier
@@ -462,11 +467,11 @@ def test_an_unknown_net_lists_the_known_ones(capsys):
 def test_verify_measures_mirrored_images_again(described, small_sample, tmp_path):
     kept = dataclasses.replace(described, seeds=(0,), keep_weights=(0,))
     study.run(kept, verbose=False)
-    assert [as_recorded for as_recorded, _ in study.verify(kept)] == [True]
+    assert [as_recorded for as_recorded, _ in verification.verify(kept)] == [True]
     path = tmp_path / "quick-seed0" / "run.json"
     content = json.loads(path.read_text())
     path.write_text(json.dumps(content | {"accuracy_both_ways": 0.99}))
-    [(as_recorded, line)] = study.verify(kept)
+    [(as_recorded, line)] = verification.verify(kept)
     assert not as_recorded and "mirror" in line
 
 
@@ -479,7 +484,7 @@ def test_both_ways_means_the_logits_of_image_and_mirror_image():
             return np.stack([left, np.full_like(left, 2.5)], axis=1)
 
     image = np.float32([[[[3], [1]]]])  # by itself class 0; the mean of both ways is class 1
-    assert study._accuracy_both_ways(BrightLeft(), image, np.array([1])) == 1
+    assert study.accuracy_both_ways(BrightLeft(), image, np.array([1])) == 1
 
 
 @pytest.mark.parametrize(
@@ -503,7 +508,7 @@ def test_without_bfloat16_it_says_so_and_trains_in_float32(described, monkeypatc
     monkeypatch.setattr(environment, "fastest_dtype", lambda: "float32")
     study.run(described)
     assert "no instructions for bfloat16: training in float32\n" in capsys.readouterr().out
-    assert results.read_run(described.folder / "quick-seed0")["dtype"] == "float32"
+    assert record(described.folder / "quick-seed0")["dtype"] == "float32"
 
 
 def test_with_bfloat16_layers_compute_in_it_and_logits_stay_whole(described, monkeypatch):
@@ -514,5 +519,5 @@ def test_with_bfloat16_layers_compute_in_it_and_logits_stay_whole(described, mon
     study.run(described, verbose=False)
     assert built[0].get_layer("convolution_1").compute_dtype == "bfloat16"
     assert built[0].get_layer("logits").compute_dtype == "float32"
-    assert results.read_run(described.folder / "quick-seed0")["dtype"] == "mixed_bfloat16"
+    assert record(described.folder / "quick-seed0")["dtype"] == "mixed_bfloat16"
     assert keras.config.dtype_policy().name == "float32"

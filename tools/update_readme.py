@@ -46,8 +46,7 @@ def runs_of_all():
 
 def recorded(name):
     """What the finished runs of a study say of themselves."""
-    folders = [folder for _, _, folder in study.load(name).runs()]
-    return [results.read_run(folder) for folder in folders if (folder / "run.json").exists()]
+    return [run.record for run in study.load(name).runs() if run.finished]
 
 
 def with_tables(readme):
