@@ -1,4 +1,6 @@
-"""What several rooms' tests share: a small cut of the sample, and hand-made histories."""
+"""What several rooms' tests share: a small cut of the sample, a small study, made-up histories."""
+
+import shutil
 
 import pytest
 from matplotlib.figure import Figure
@@ -6,7 +8,9 @@ from matplotlib.figure import Figure
 # environment first, as everywhere: the processes that tests start inherit its settings, and have to
 # compute the same digits.
 from cifar_keras import environment  # noqa: F401  isort: skip
-from cifar_keras import data
+from small_study import plan
+
+from cifar_keras import data, study
 
 
 @pytest.fixture(scope="session")
@@ -24,6 +28,29 @@ def small_sample(small, monkeypatch):
     """The same in the place of whatever `data.load_data` would load."""
     monkeypatch.setattr(data, "load_data", lambda name=None: small)
     return small
+
+
+@pytest.fixture
+def planned(small_sample, tmp_path):
+    """A small study that nothing is recorded of."""
+    return plan(tmp_path / "study")
+
+
+@pytest.fixture(scope="session")
+def trained(small, tmp_path_factory):
+    """The small study, trained once: (its folder, its runs)."""
+    folder = tmp_path_factory.mktemp("trained") / "study"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(data, "load_data", lambda name=None: small)
+        return folder, study.run(plan(folder), verbose=False)
+
+
+@pytest.fixture
+def recorded(planned, trained):
+    """(the small study, its runs), in a folder that a test may damage."""
+    folder, runs = trained
+    shutil.copytree(folder, planned.folder)
+    return planned, runs
 
 
 @pytest.fixture(scope="session")

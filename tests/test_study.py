@@ -2,9 +2,7 @@
 
 import dataclasses
 import io
-import json
 import os
-import re
 import signal
 import subprocess
 import sys
@@ -14,64 +12,11 @@ from types import SimpleNamespace
 import keras
 import numpy as np
 import pytest
+from small_study import FILES, ONE_EPOCH, contents, edit, folder_of, record, run_in
 
 from cifar_keras import data, environment, files, models, results, study, training, verification
 from cifar_keras.__main__ import main
 from cifar_keras.errors import UserError
-
-ONE_EPOCH = dataclasses.replace(training.REFERENCE, epochs=1)
-HEADLESS = {"model": "average_pooling", "classifier": False}
-FILES = {"history.csv", "predictions.csv", "run.json", "weights.npz"}
-
-
-@pytest.fixture
-def planned(small_sample, tmp_path):
-    """Two variants, one seed, one epoch, weights kept."""
-    variants = {"average_pooling": {}, "average_pooling_no_classifier": HEADLESS}
-    return study.Study(tmp_path / "study", "sample", ONE_EPOCH, (3,), variants, (3,))
-
-
-@pytest.fixture
-def recorded(planned):
-    return planned, study.run(planned, verbose=False)
-
-
-def folder_of(planned, variant="average_pooling"):
-    return planned.folder / f"{variant}-seed3"
-
-
-def one_of(folder):
-    return results.Run("", 0, folder)
-
-
-def record(folder):
-    return one_of(folder).record
-
-
-def contents(folder):
-    return {path.name: path.read_bytes() for path in folder.iterdir() if path.name != ".lock"}
-
-
-def edit(folder, **changes):
-    path = folder / "run.json"
-    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
-
-
-def forge(folder, **changes):
-    """A record that speaks for whatever files lie beside it."""
-    edit(folder, sha256=study.file_hashes(one_of(folder)), **changes)
-
-
-def verdicts(planned):
-    return [as_recorded for as_recorded, _ in verification.verify(planned)]
-
-
-def complaint(planned):
-    """The one line of `verify` that complains."""
-    [line] = [line for as_recorded, line in verification.verify(planned) if not as_recorded]
-    assert "\n" not in line
-    return line
-
 
 # --- What is recorded ---------------------------------------------------------------------------
 
@@ -119,7 +64,7 @@ def test_every_run_is_recorded_with_all_that_it_depended_on(recorded, small):
         assert run["peak_memory_mb"] is None or run["peak_memory_mb"] > 100
         history = runs[variant][3]
         assert run["summary"] == dataclasses.asdict(results.summarize(history))
-        predictions = one_of(folder).predictions
+        predictions = run_in(folder).predictions
         accuracy = np.mean(predictions == small[1][1].ravel())
         assert accuracy == pytest.approx(history[-1]["test_accuracy"])
     assert record(folder)["trainable_parameters"] == 1_130_272
@@ -132,7 +77,7 @@ def test_weights_are_half_as_long_where_that_changes_nothing(recorded, small):
         assert {stored[name].dtype for name in stored.files} == {np.dtype("float16")}
     model = study.load_model(planned, "average_pooling", seed=3)
     predictions = model.predict(data.normalize(small[1][0]), verbose=0).argmax(1)
-    assert np.mean(predictions == one_of(path.parent).predictions) > 0.95
+    assert np.mean(predictions == run_in(path.parent).predictions) > 0.95
 
 
 def test_weights_that_half_precision_would_harm_stay_whole(small):
@@ -155,7 +100,7 @@ def test_seeds_that_keep_no_weights_keep_none(planned):
     assert not (folder_of(frugal) / "weights.npz").exists()
     with pytest.raises(UserError, match="there are no weights .*its study kept none"):
         study.load_model(frugal, "average_pooling", seed=3)
-    assert verdicts(frugal) == [True, True]
+    assert all(as_recorded for as_recorded, _ in verification.verify(frugal))
 
 
 # --- Going on -----------------------------------------------------------------------------------
@@ -199,7 +144,6 @@ def test_an_unfinished_run_goes_on(planned, monkeypatch):
     assert (second / "checkpoint.npz").exists()
     assert "finished" in study.status(planned)[0]
     assert "interrupted, 1 of 1 epochs done" in study.status(planned)[1]
-    assert "unfinished" in complaint(planned)
     assert list(results.read_runs(planned.folder)) == ["average_pooling"]
 
     monkeypatch.setattr(files, "write", write)
@@ -277,123 +221,6 @@ def test_a_file_in_the_folders_place_is_an_error(planned):
         study.run(planned, verbose=False)
 
 
-# --- Verifying ----------------------------------------------------------------------------------
-
-
-def test_what_was_recorded_is_verified(recorded):
-    planned, _ = recorded
-    lines = [line for _, line in verification.verify(planned)]
-    assert verdicts(planned) == [True, True]
-    assert all(", measured again " in line for line in lines)
-
-
-def test_runs_that_are_not_there_are_counted(planned):
-    assert list(verification.verify(planned)) == [(True, "2 of 2 runs are not recorded yet")]
-
-
-def rewrite_history(folder, change):
-    path = folder / "history.csv"
-    path.write_text(change(path.read_text()))
-
-
-def answer_wrongly(folder):
-    path = folder / "predictions.csv"
-    path.write_text(re.sub(r"\d+", "10", path.read_text()))
-
-
-def answer_differently_wrongly(folder):
-    """As many right answers as before, and every wrong answer another wrong one."""
-    labels = data.load_data("sample")[1][1].ravel()
-    old = one_of(folder).predictions
-    new = [
-        p if p == label else (p + 1 + ((p + 1) % 10 == label)) % 10
-        for p, label in zip(old, labels, strict=True)
-    ]
-    (folder / "predictions.csv").write_bytes(study._predictions_csv(np.array(new)))
-    forge(folder)
-
-
-def sum_up(folder, **changes):
-    edit(folder, summary=record(folder)["summary"] | changes)
-
-
-def cut_the_weights(folder):
-    """Bytes missing in the middle: the decompressor's own errors."""
-    path = folder / "weights.npz"
-    content = path.read_bytes()
-    path.write_bytes(content[:5000] + content[5200:])
-
-
-@pytest.mark.parametrize(
-    ("damage", "named"),
-    [
-        (answer_wrongly, "does not give the accuracy"),
-        (lambda f: rewrite_history(f, lambda text: text + "2,1,0.5,1,0.5,1\n"), "has 2 epochs"),
-        (lambda f: rewrite_history(f, lambda text: text.replace("\n1,", "\n2,")), "lacks an epoch"),
-        (lambda f: rewrite_history(f, lambda text: text[:-4] + "x\n"), "is damaged"),
-        (lambda f: sum_up(f, best_epoch=2), "does not sum up history.csv"),
-        (lambda f: sum_up(f, last_accuracy=float("nan")), "run.json is damaged (summary"),
-        (lambda f: edit(f, summary={}), "run.json is damaged (summary"),
-        (lambda f: edit(f, seconds=1e6), "the seconds of run.json are not those"),
-        (lambda f: edit(f, variant="fully_connected"), "with another variant than"),
-        (lambda f: edit(f, seed=4), "with another seed than"),
-        (lambda f: edit(f, arguments={"classifier": False}), "with another arguments than"),
-        (lambda f: edit(f, recipe=ONE_EPOCH.record() | {"batch_size": 65}), "another recipe than"),
-        (lambda f: edit(f, data="full"), "with another data than"),
-        (lambda f: edit(f, data_sha256=["0"] * 4), "with another data_sha256 than"),
-        (lambda f: edit(f, trainable_parameters=7), "trainable parameters"),
-        (lambda f: edit(f, dtype="mixed_bfloat16"), "dtype is 'mixed_bfloat16'"),
-        (lambda f: edit(f, trained_on=[]), "trained_on does not name"),
-        (lambda f: edit(f, trained_on=[None]), "trained_on does not name"),
-        (lambda f: edit(f, trained_on="a GPU"), "run.json is damaged (trained_on"),
-        (lambda f: edit(f, sha256={}), "history.csv is not the file that run.json speaks for"),
-        (lambda f: (f / "run.json").write_text("null"), "run.json is damaged"),
-        (lambda f: (f / "run.json").write_text("[" * 100_000), "run.json is damaged"),
-        (lambda f: ((f / "run.json").unlink(), (f / "run.json").mkdir()), "run.json is damaged"),
-        (lambda f: rewrite_history(f, lambda text: text.replace("test_", "")), "lacks the columns"),
-        (lambda f: rewrite_history(f, lambda text: text[:-2] + "nan\n"), "is damaged (seconds"),
-        (lambda f: rewrite_history(f, lambda text: text + "1" * 200_000), "is damaged (field"),
-        (answer_differently_wrongly, "of the predictions are not those of the weights"),
-        (lambda f: edit(f, recipe_sha256="0"), "by another recipe than today's"),
-        (lambda f: (f / "run.json").write_text("{"), "run.json is damaged"),
-        (lambda f: (f / "predictions.csv").write_text("class\n1\n"), "does not give the accuracy"),
-        (lambda f: (f / "predictions.csv").unlink(), "cannot be read"),
-        (lambda f: (f / "weights.npz").write_bytes(b"PK"), "weights.npz is not the file"),
-        (lambda f: ((f / "weights.npz").write_bytes(b"PK"), forge(f)), "weights.npz is damaged"),
-        (lambda f: (cut_the_weights(f), forge(f)), "weights.npz is damaged"),
-        (lambda f: (f / "weights.npz").unlink(), "weights.npz is not the file"),
-        (lambda f: ((f / "weights.npz").unlink(), forge(f)), "weights.npz is missing"),
-    ],
-)
-def test_damage_is_found_and_named(recorded, damage, named):
-    planned, _ = recorded
-    damage(folder_of(planned))
-    assert named in complaint(planned)
-
-
-def test_weights_of_another_variant_are_refused(recorded):
-    planned, _ = recorded
-    other = folder_of(planned, "average_pooling_no_classifier") / "weights.npz"
-    (folder_of(planned) / "weights.npz").write_bytes(other.read_bytes())
-    forge(folder_of(planned))
-    assert "does not fit average_pooling: it holds the weights of another net" in complaint(planned)
-
-
-def test_weights_of_another_training_are_found_out(recorded, small):
-    """Same shapes, other values: only measuring tells."""
-    planned, _ = recorded
-    path = folder_of(planned) / "weights.npz"
-    with np.load(path) as stored:
-        weights = {name: stored[name] for name in stored.files}
-    rarest = np.bincount(small[1][1].ravel(), minlength=10)
-    accuracy = record(path.parent)["summary"]["last_accuracy"]
-    wrong = int(np.argmax(np.abs(rarest / rarest.sum() - accuracy)))
-    weights["logits/bias"][wrong] = 1000
-    np.savez(path, **weights)
-    forge(path.parent)
-    assert "the weights give" in complaint(planned)
-
-
 # --- Descriptions and the command line ----------------------------------------------------------
 
 
@@ -422,7 +249,7 @@ def test_a_variant_can_change_the_recipe(small_sample, tmp_path):
     run = record(folder_of(planned, "longer"))
     assert run["recipe"] == dataclasses.replace(ONE_EPOCH, epochs=2, normalization="unit").record()
     assert run["arguments"] == longer
-    assert all(verdicts(planned))
+    assert all(as_recorded for as_recorded, _ in verification.verify(planned))
     assert len(study.run(planned, verbose=False)["longer"][3]) == 2  # and is known again
 
 
@@ -466,16 +293,117 @@ def test_the_command_line_runs_tells_and_verifies(planned, monkeypatch, capsys):
     assert "run.json is damaged" in damaged and "finished" in whole
 
 
-def test_verifying_nothing_is_no_success(planned, monkeypatch, capsys):
-    monkeypatch.setattr(study, "load", lambda name: planned)
-    for names in ([], ["mine"]):
-        monkeypatch.setattr(study, "names", lambda names=names: names)
-        assert main(["verify"]) == 1
-        assert "nothing was checked" in capsys.readouterr().err
+# --- Wrong files ---------------------------------------------------------------------------------
+
+GOOD = """
+data = "sample"
+seeds = [0, 4294967295]
+keep_weights = [0]
+mixed_precision = false
+
+[recipe]
+epochs = 2
+
+[variants]
+fully_connected = {}
+other = { model = "average_pooling", classifier = false, recipe = { mirror = true } }
+"""
 
 
-def test_a_folder_that_the_study_does_not_plan_is_named(recorded):
-    planned, _ = recorded
-    folder_of(planned).rename(planned.folder / "average_pooling-seed7")
-    assert "average_pooling-seed7" in complaint(planned)
-    assert "the study plans no such run" in complaint(planned)
+@pytest.fixture
+def write(tmp_path, monkeypatch):
+    """A function that writes `studies/NAME.toml`."""
+    monkeypatch.setattr(study, "STUDIES", tmp_path)
+
+    def write(text, name="mine"):
+        (tmp_path / f"{name}.toml").write_text(text, encoding="utf-8")
+
+    return write
+
+
+def test_what_has_a_default_may_be_left_out(write):
+    write('data = "sample"\n')
+    least = study.load("mine")
+    assert least == study.Study(least.folder, "sample")
+    write(GOOD)
+    assert study.load("mine").seeds == (0, 2**32 - 1)
+    assert study.load("mine").recipe_of("other").mirror
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "named"),
+    [
+        # the study's own values
+        ('data = "sample"', "", "data is missing; give one of sample, full, held-out"),
+        ('"sample"', '"all"', "data is 'all'; give one of"),
+        ('"sample"', "3", "data is 3; give one of"),
+        ("[0, 4294967295]", "[0, 4294967296]", "give different whole numbers from 0 to 2**32 - 1"),
+        ("[0, 4294967295]", "[-1]", "seeds is (-1,); give"),
+        ("[0, 4294967295]", "[1, 1]", "seeds is (1, 1); give"),
+        ("[0, 4294967295]", "[true]", "seeds is (True,); give"),
+        ("[0, 4294967295]", '"0"', "seeds is '0'; give"),
+        ("[0, 4294967295]", "0", "seeds is 0; give"),
+        ("keep_weights = [0]", "keep_weights = [0.5]", "keep_weights is (0.5,); give"),
+        ("= false\n\n", '= "no"\n\n', "mixed_precision is 'no'; give true or false"),
+        ("mixed_precision", "mixed", "there is no 'mixed' in a study"),
+        ("data =", "folder = 'x'\ndata =", "there is no 'folder' in a study"),
+        # recipes
+        ("epochs = 2", "epoch = 2", "there is no 'epoch' in a recipe; choose from: epochs, "),
+        ("epochs = 2", "epochs = 0", "epochs is 0; give a whole number from 1"),
+        ("epochs = 2", "epochs = 2.5", "epochs is 2.5; give a whole number from 1"),
+        ("epochs = 2", 'epochs = "2"', "epochs is '2'; give a whole number from 1"),
+        ("epochs = 2", "epochs = true", "epochs is True; give a whole number from 1"),
+        ("epochs = 2", "batch_size = -64", "batch_size is -64; give a whole number from 1"),
+        ("epochs = 2", "learning_rate = -0.1", "learning_rate is -0.1; give a number from 0"),
+        ("epochs = 2", "learning_rate = nan", "learning_rate is nan; give a number from 0"),
+        ("epochs = 2", "weight_decay = inf", "weight_decay is inf; give a number from 0"),
+        ("epochs = 2", "label_smoothing = 2", "label_smoothing is 2; give a share from 0"),
+        ("epochs = 2", "momentum = 1", "momentum is 1; give a share from 0"),
+        ("epochs = 2", "warmup = 1.0", "warmup is 1.0; give a share from 0"),
+        ("epochs = 2", 'mirror = "no"', "mirror is 'no'; give true or false"),
+        ("epochs = 2", "test_once = 1", "test_once is 1; give true or false"),
+        ("epochs = 2", "translation = 32", "translation is 32; give a whole number of pixels"),
+        ("epochs = 2", 'initialization = "he"', "initialization is 'he'; give one of pytorch"),
+        ("epochs = 2", "initialization = []", "initialization is []; give one of pytorch"),
+        ("epochs = 2", 'normalization = "z"', "normalization is 'z'; give one of symmetric"),
+        ("epochs = 2", "kernel_rate = 0.1", "kernel_rate needs SGD"),
+        ("[recipe]\nepochs = 2", "recipe = 3", "recipe is 3; give a table"),
+        # variants
+        ("fully_connected = {}", "fully = {}", "there is no model 'fully'; choose one of"),
+        ("fully_connected = {}", "fully_connected = 1", "give a table for each"),
+        ("fully_connected = {}", '"../x" = {}', "name is '../x'; give lower-case letters"),
+        ("fully_connected = {}", "'' = {}", "name is ''; give lower-case letters"),
+        ("classifier = false", "clasifier = false", "no argument 'clasifier'; choose from"),
+        ("classifier = false", 'classifier = "no"', "classifier is 'no': give True or False"),
+        ("classifier = false", 'num_classes = "10"', "num_classes is '10': give a whole number"),
+        ("classifier = false", "input_shape = 32", "input_shape is 32: give (height, width"),
+        ('model = "average_pooling"', "model = 3", "there is no model 3"),
+        ('model = "average_pooling"', "model = []", "there is no model []"),
+        ("classifier = false", 'initialization = "keras"', "initialization belongs to the recipe"),
+        ("mirror = true", "mirror = 1", "variant other: mirror is 1; give true or false"),
+        ("{ mirror = true }", "7", "variant other: recipe is 7; give a table"),
+        # the file
+        ("data =", "data", "mine.toml does not describe a study"),
+        ("data =", "base = 'nobody'\ndata =", "base is 'nobody'; give another study's name"),
+        ("data =", "base = 'mine'\ndata =", "base is 'mine'; give another study's name"),
+        ("data =", "base = 1\ndata =", "base is 1; give another study's name"),
+    ],
+)
+def test_a_wrong_file_is_one_line(write, old, new, named):
+    assert old in GOOD
+    write(GOOD.replace(old, new, 1))
+    with pytest.raises(UserError) as caught:
+        study.load("mine")
+    assert named in str(caught.value)
+    assert "mine.toml does not describe a study" in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_study_takes_from_its_base_what_it_does_not_say(write):
+    write(GOOD, "under")
+    write('base = "under"\nseeds = [5]\n[recipe]\nbatch_size = 8\n[variants.average_pooling]\n')
+    both, under = study.load("mine"), study.load("under")
+    assert both.seeds == (5,) and both.folder.name == "mine"
+    assert both.recipe.epochs == 2 and both.recipe.batch_size == 8
+    assert both.variants == under.variants | {"average_pooling": {}}
+    assert under.recipe.batch_size == 64

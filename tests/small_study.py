@@ -1,0 +1,42 @@
+"""A small study, planned or trained, and what tests do to its folders."""
+
+import dataclasses
+import json
+
+from cifar_keras import results, study, training
+
+ONE_EPOCH = dataclasses.replace(training.REFERENCE, epochs=1)
+HEADLESS = {"model": "average_pooling", "classifier": False}
+FILES = {"history.csv", "predictions.csv", "run.json", "weights.npz"}
+
+
+def plan(folder):
+    """Two variants, one seed, one epoch, weights kept."""
+    variants = {"average_pooling": {}, "average_pooling_no_classifier": HEADLESS}
+    return study.Study(folder, "sample", ONE_EPOCH, (3,), variants, (3,))
+
+
+def folder_of(planned, variant="average_pooling"):
+    return planned.folder / f"{variant}-seed3"
+
+
+def run_in(folder):
+    return results.Run("", 0, folder)
+
+
+def record(folder):
+    return run_in(folder).record
+
+
+def contents(folder):
+    return {path.name: path.read_bytes() for path in folder.iterdir() if path.name != ".lock"}
+
+
+def edit(folder, **changes):
+    path = folder / "run.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+
+
+def forge(folder, **changes):
+    """A record that speaks for whatever files lie beside it."""
+    edit(folder, sha256=study.file_hashes(run_in(folder)), **changes)
