@@ -11,7 +11,6 @@ A study is described in `studies/NAME.toml` and recorded in `results/NAME/<varia
 import dataclasses
 import hashlib
 import importlib.metadata
-import io
 import json
 import platform
 import re
@@ -23,15 +22,13 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from cifar_keras import data, environment, files, machine, models, results, training
+from cifar_keras import data, environment, evaluation, files, machine, models, results, training
 from cifar_keras.callbacks import read_trained_on
 from cifar_keras.errors import UserError
 from cifar_keras.results import Run
 
 STUDIES = Path(__file__).parents[1] / "studies"
 PACKAGES = ("keras", "numpy", "tensorflow", "jax", "torch")
-# A share of the test images: how far what is computed again may be from the record.
-TOLERANCE = 0.001
 
 
 @dataclasses.dataclass(frozen=True)
@@ -276,13 +273,13 @@ def _train(study, one, arrays, hashes, verbose):
         raise UserError(f"{one.name}: {error}") from error
     images = data.normalize(arrays[1][0], recipe.normalization)
     labels = arrays[1][1].ravel()
-    predictions = predict(model, images)
+    predictions = evaluation.predict(model, images)
     files.write(one.folder / "predictions.csv", _predictions_csv(predictions))
     if one.seed in study.keep_weights:
-        files.write(one.weights, _weights(model, images, labels, predictions))
+        files.write(one.weights, evaluation.pack_weights(model, images, labels))
     both_ways = {}
     if recipe.mirror:
-        both_ways["accuracy_both_ways"] = accuracy_both_ways(model, images, labels)
+        both_ways["accuracy_both_ways"] = evaluation.accuracy_both_ways(model, images, labels)
     content = {
         **settings(study, one, hashes),
         "recipe_sha256": training.recipe_hash(model, recipe),
@@ -307,59 +304,8 @@ def file_hashes(one: Run) -> dict[str, str]:
     return {p.name: hashlib.sha256(p.read_bytes()).hexdigest() for p in paths if p.exists()}
 
 
-def predict(model: keras.Model, images: np.ndarray) -> np.ndarray:
-    """The class that a net gives to each image, integers (n,); images float32, normalised."""
-    return model.predict(images, batch_size=500, verbose=0).argmax(axis=1)
-
-
-def accuracy_both_ways(model: keras.Model, images: np.ndarray, labels: np.ndarray) -> float:
-    """The accuracy of the mean of two logits, an image's and its mirror image's."""
-    logits = sum(
-        model.predict(each, batch_size=500, verbose=0) for each in (images, images[:, :, ::-1])
-    )
-    return float(np.mean(logits.argmax(axis=1) == labels))
-
-
 def _predictions_csv(predictions):
     return "\n".join(["class", *map(str, predictions), ""]).encode()
-
-
-def _weights(model, images, labels, predictions):
-    """The weights as an `.npz`, in half precision if the accuracy is (nearly) the same in it."""
-    accuracy = np.mean(predictions == labels)
-    full = {weight.path: keras.ops.convert_to_numpy(weight) for weight in model.weights}
-    for dtype in ("float16", "float32"):
-        stored = {path: value.astype(dtype) for path, value in full.items()}
-        for weight in model.weights:
-            weight.assign(stored[weight.path].astype("float32"))
-        if abs(np.mean(predict(model, images) == labels) - accuracy) <= TOLERANCE / 2:
-            break
-    content = io.BytesIO()
-    np.savez_compressed(content, **stored)
-    return content.getbuffer()
-
-
-def load_weights(model: keras.Model, path: Path | str) -> None:
-    """Puts stored weights into a model of the same architecture.
-
-    Args:
-        model: any net of the package. path: a `weights.npz` that a study wrote.
-
-    Raises:
-        UserError: no such file, it is damaged, or it belongs to another architecture.
-    """
-    try:
-        with np.load(path, allow_pickle=False) as saved:
-            stored = {name: saved[name].astype("float32") for name in saved.files}
-    except FileNotFoundError as error:
-        raise UserError(f"there are no weights {path}; its study kept none") from error
-    except Exception as error:  # damaged bytes make the decoders raise nearly anything
-        raise UserError(f"{path} is damaged ({error}); restore it from the repository") from error
-    shapes = {weight.path: tuple(weight.shape) for weight in model.weights}
-    if {name: value.shape for name, value in stored.items()} != shapes:
-        raise UserError(f"{path} does not fit {model.name}: it holds the weights of another net")
-    for weight in model.weights:
-        weight.assign(stored[weight.path])
 
 
 def load_model(study: Study, variant: str, seed: int = 0) -> keras.Model:
@@ -369,10 +315,10 @@ def load_model(study: Study, variant: str, seed: int = 0) -> keras.Model:
         variant, seed: one of the study's runs whose weights are kept.
 
     Raises:
-        UserError: as `load_weights` does.
+        UserError: as `evaluation.load_weights` does.
     """
     model = study.build(variant)
-    load_weights(model, Run.of(study.folder, variant, seed).weights)
+    evaluation.load_weights(model, Run.of(study.folder, variant, seed).weights)
     return model
 
 

@@ -179,6 +179,10 @@ class ShuffledBatches(keras.utils.PyDataset):
         first = np.random.default_rng((self.seed, 0, 1)).random(n) < 0.5
         self.mirrored = self.mirror & (first ^ (epoch % 2 == 1))
 
+    def release(self) -> None:
+        """Lets the images go: TensorFlow keeps the batches for as long as the process lives."""
+        self.images = self.images[:0].copy()  # a slice would hold them
+
     def __len__(self):
         return math.ceil(len(self.images) / self.batch_size)
 
@@ -292,8 +296,7 @@ def fit(
         verbose=0,
         callbacks=[EpochOrder(batches), recorder, *([Progress(model.name)] if verbose else [])],
     )
-    # TensorFlow keeps the batches for as long as the process lives; 614 MB of images need not stay.
-    batches.images = None
+    batches.release()
     return recorder.rows
 
 

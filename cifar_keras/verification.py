@@ -5,10 +5,11 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from cifar_keras import data, results, study, training
+from cifar_keras import data, evaluation, results, study, training
 from cifar_keras.errors import UserError
+from cifar_keras.evaluation import TOLERANCE
 from cifar_keras.results import Run
-from cifar_keras.study import TOLERANCE, Study
+from cifar_keras.study import Study
 
 
 def verify(planned: Study, measure: bool = True) -> Iterator[tuple[bool, str]]:
@@ -89,9 +90,10 @@ def _verify_run(expected: Expected, one: Run) -> str:
         raise UserError(f"{other[0]} is not the file that run.json speaks for; restore both")
     if one.seed in expected.study.keep_weights and not one.weights.exists():
         raise UserError("weights.npz is missing, which the study keeps; restore it")
-    if not one.weights.exists() or not expected.test:
+    if expected.test is None or not one.weights.exists():
         return f"verified, {accuracy:.2%}"
-    return f"verified, {accuracy:.2%}, measured again {_measure(expected, one, record):.2%}"
+    again = _measure(expected, expected.test[0], one, record)
+    return f"verified, {accuracy:.2%}, measured again {again:.2%}"
 
 
 def _verify_settings(expected, one, record):
@@ -128,13 +130,13 @@ def _verify_history(record, history):
         raise UserError("trained_on does not name what computed each epoch; restore run.json")
 
 
-def _measure(expected, one, record):
+def _measure(expected, images, one, record):
     """The accuracy that the shipped weights give; raises UserError if it is not the record's."""
     recipe = expected.study.recipe_of(one.variant)
-    images = data.normalize(expected.test[0], recipe.normalization)
+    images = data.normalize(images, recipe.normalization)
     model = expected.model(one.variant)
-    study.load_weights(model, one.weights)
-    predictions = study.predict(model, images)
+    evaluation.load_weights(model, one.weights)
+    predictions = evaluation.predict(model, images)
     again, accuracy = np.mean(predictions == expected.labels), record["summary"]["last_accuracy"]
     if abs(again - accuracy) > TOLERANCE + 1e-9:
         raise UserError(f"the weights give {again:.2%}, the record says {accuracy:.2%}")
@@ -145,7 +147,7 @@ def _measure(expected, one, record):
         )
     both_ways = record.get("accuracy_both_ways")
     if both_ways is not None:
-        measured = study.accuracy_both_ways(model, images, expected.labels)
+        measured = evaluation.accuracy_both_ways(model, images, expected.labels)
         if abs(measured - both_ways) > TOLERANCE + 1e-9:
             raise UserError(f"the weights do not give {both_ways:.2%} with mirrored images")
     return again

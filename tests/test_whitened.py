@@ -10,6 +10,7 @@ import pytest
 from cifar_keras import (
     data,
     environment,
+    evaluation,
     layers,
     machine,
     measure,
@@ -484,7 +485,7 @@ def test_both_ways_means_the_logits_of_image_and_mirror_image():
             return np.stack([left, np.full_like(left, 2.5)], axis=1)
 
     image = np.float32([[[[3], [1]]]])  # by itself class 0; the mean of both ways is class 1
-    assert study.accuracy_both_ways(BrightLeft(), image, np.array([1])) == 1
+    assert evaluation.accuracy_both_ways(BrightLeft(), image, np.array([1])) == 1
 
 
 @pytest.mark.parametrize(

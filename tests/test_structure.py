@@ -1,0 +1,84 @@
+"""Whether the package is built as it is meant to be: small rooms, one direction, no back doors."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parents[1] / "cifar_keras"
+# Each room imports only from rooms before it.
+ORDER = [
+    *("errors", "machine", "files", "environment"),
+    *("sources", "data"),
+    *("layers", "models", "optimizers"),
+    *("results", "callbacks", "training", "evaluation", "study", "verification"),
+    *("claims", "measure", "inspection"),
+    *("style", "plots", "plots_inside", "plots_mathematics", "plots_recipes"),
+    "__main__",
+]
+# Which room may import which backend; each such line stands alone there and says why.
+BACKENDS = {
+    "environment": {"tensorflow"},
+    "layers": {"tensorflow"},  # its compiler and its batch normalisation
+    "measure": {"tensorflow", "jax", "torch"},  # Keras has no gradient of its own
+}
+MOST_LINES = 420  # what can be read in one sitting
+
+rooms = pytest.mark.parametrize(
+    "path",
+    [path for path in sorted(PACKAGE.glob("*.py")) if path.stem != "__init__"],
+    ids=lambda path: path.stem,
+)
+
+
+def imports(path):
+    """(module, names) of every import statement in a file, whether it runs at once or later."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from ((alias.name, []) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield node.module or "", [alias.name for alias in node.names]
+
+
+def test_every_room_has_its_place():
+    assert {path.stem for path in PACKAGE.glob("*.py")} == {"__init__", *ORDER}
+
+
+@rooms
+def test_a_room_can_be_read_in_one_sitting(path):
+    assert len(path.read_text(encoding="utf-8").splitlines()) <= MOST_LINES
+
+
+@rooms
+def test_data_flows_in_one_direction(path):
+    for module, names in imports(path):
+        if module == "cifar_keras":
+            used = names
+        elif module.startswith("cifar_keras."):
+            used = [module.removeprefix("cifar_keras.")]
+        else:
+            continue
+        for room in used:
+            assert ORDER.index(room) < ORDER.index(path.stem), f"{path.stem} imports {room}"
+
+
+@rooms
+def test_no_room_uses_what_is_private_to_another(path):
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    for module, names in imports(path):
+        if module.startswith("cifar_keras"):
+            assert not [name for name in names if name.startswith("_")], module
+    used = [
+        f"{node.value.id}.{node.attr}"
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name)
+        if node.value.id in ORDER and node.attr.startswith("_")
+    ]
+    assert not used
+
+
+@rooms
+def test_the_choice_of_the_backend_is_left_to_keras(path):
+    imported = {module.partition(".")[0] for module, _ in imports(path)}
+    backends = imported & {"tensorflow", "tf_keras", "jax", "torch"}
+    assert backends == BACKENDS.get(path.stem, set())
