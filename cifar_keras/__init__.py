@@ -2,7 +2,11 @@
 
 import os
 
+from cifar_keras import terminal
+
 # TensorFlow's C++ start-up notices would land in every notebook; warnings and errors still show.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "1")
+
+terminal.fall_back_to_ascii()
 
 __version__ = "0.1.0"

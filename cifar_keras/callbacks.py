@@ -4,13 +4,14 @@ import csv
 import io
 import json
 import math
+import sys
 import time
 from pathlib import Path
 
 import keras
 import numpy as np
 
-from cifar_keras import environment, files
+from cifar_keras import environment, files, terminal
 from cifar_keras.errors import UserError
 
 # Columns of a history, and the names under which Keras reports them.
@@ -42,51 +43,60 @@ class EpochOrder(keras.callbacks.Callback):
 
 
 class Progress(keras.callbacks.Callback):
-    """One line, rewritten in place, in a terminal and in a notebook: how far, how well, how long.
+    """How far, how well, how long: one line, rewritten in place in a terminal and in a notebook.
 
-    Behind the bar stand the epoch, then the accuracy of the last finished epoch on training and
-    test images, then the time left.
+    Behind the bar stand the epoch, then the accuracy (without one, the loss) of the last finished
+    epoch on training and test images, then the time left. In a file or a pipe each epoch is a line.
 
     Args:
         label: what is being trained, at the head of the line.
     """
 
-    def __init__(self, label=""):
+    def __init__(self, label: str = ""):
         super().__init__()
         self.label = label
 
     def on_train_begin(self, logs=None):
-        self.start, self.steps_done, self.first_epoch, self.last = time.monotonic(), 0, None, ""
+        self.start, self.updates, self.first_epoch, self.last = time.monotonic(), 0, None, ""
+        self.steps = self.params.get("steps")  # None: a generator, whose end nobody knows
 
     def on_epoch_begin(self, epoch, logs=None):
-        self.epoch = epoch
+        self.epoch, self.step = epoch, 0
         self.first_epoch = epoch if self.first_epoch is None else self.first_epoch
 
     def on_train_batch_end(self, batch, logs=None):
-        self.steps_done += 1
-        if self.steps_done % 10 == 0:
+        self.step = batch + 1  # with several steps an update not every batch ends here
+        self.updates += 1
+        if self.updates % 10 == 0 and terminal.in_place(sys.stdout):
             self._show()
 
     def on_epoch_end(self, epoch, logs=None):
-        self.last = f"  train {logs['accuracy']:.3f}"
-        if "val_accuracy" in logs:
-            self.last += f"  test {logs['val_accuracy']:.3f}"
+        self.steps = self.steps or self.step
+        logs = logs or {}
+        accuracies = (n for n in logs if n.endswith("acc") or n.endswith("accuracy"))
+        name = next((n for n in accuracies if not n.startswith("val_")), "loss")
+        shown = "loss " if name == "loss" else ""
+        self.last = f"  train {shown}{logs[name]:.3f}" if name in logs else ""
+        if f"val_{name}" in logs:
+            self.last += f"  test {shown}{logs[f'val_{name}']:.3f}"
         self._show()
 
     def on_train_end(self, logs=None):
-        print(flush=True)
+        terminal.end_line()
 
     def _show(self):
-        epochs, steps = self.params["epochs"], self.params["steps"]
-        elapsed = time.monotonic() - self.start
-        total = (epochs - self.first_epoch) * steps
-        left = elapsed / self.steps_done * (total - self.steps_done)
-        filled = round(10 * self.steps_done / total)
+        epochs = self.params["epochs"]
+        of_epoch = min(1, self.step / self.steps) if self.steps else 0
+        done = (self.epoch - self.first_epoch + of_epoch) / (epochs - self.first_epoch)
+        filled = round(10 * done)
         bar = "█" * filled + "░" * (10 - filled)
+        elapsed = time.monotonic() - self.start
+        left = elapsed / done - elapsed if done else 0
         clock = f"{left // 60:.0f}:{left % 60:02.0f} left" if left >= 0.5 else f"{elapsed:.0f} s"
-        line = f"{self.label} {bar} {self.epoch + 1:>2}/{epochs}{self.last}  {clock}"
-        # Padded over what stood there before, within a terminal of 80 columns.
-        print(f"\r{line.strip():<79}", end="", flush=True)
+        line = f" {bar} {self.epoch + 1:>2}/{epochs}{self.last}  {clock}"
+        room = terminal.WIDTH - len(line)
+        label = self.label if len(self.label) <= room else self.label[: room - 2] + ".."
+        terminal.rewrite((label + line).strip(), sys.stdout)
 
 
 class Recorder(keras.callbacks.Callback):

@@ -10,7 +10,7 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from cifar_keras import data, models, results
+from cifar_keras import data, models, results, terminal
 from cifar_keras.callbacks import COLUMNS, EpochOrder, Progress, Recorder
 from cifar_keras.errors import UserError
 from cifar_keras.optimizers import CoupledAdam, Muon, TriangularRate
@@ -285,17 +285,20 @@ def fit(
     """
     batches, validation = prepare(model, arrays, recipe, seed)
     recorder = Recorder(directory, identity(model, arrays, recipe, seed))
-    model.fit(
-        batches,
-        shuffle=False,  # Keras would shuffle the batches again, by a state that is not resumed
-        validation_data=validation,
-        validation_batch_size=500,
-        validation_freq=[recipe.epochs] if recipe.test_once else 1,
-        initial_epoch=recorder.restore(model),
-        epochs=recipe.epochs,
-        verbose=0,
-        callbacks=[EpochOrder(batches), recorder, *([Progress(model.name)] if verbose else [])],
-    )
+    try:
+        model.fit(
+            batches,
+            shuffle=False,  # Keras would shuffle the batches again, by a state that is not resumed
+            validation_data=validation,
+            validation_batch_size=500,
+            validation_freq=[recipe.epochs] if recipe.test_once else 1,
+            initial_epoch=recorder.restore(model),
+            epochs=recipe.epochs,
+            verbose=0,
+            callbacks=[EpochOrder(batches), recorder, *([Progress(model.name)] if verbose else [])],
+        )
+    finally:
+        terminal.end_line()  # an error or Ctrl-C leaves the progress line open
     batches.release()
     return recorder.rows
 

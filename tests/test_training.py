@@ -7,19 +7,16 @@ import gc
 import io
 import json
 import os
-import re
 import subprocess
 import sys
 import weakref
-from contextlib import redirect_stdout
 from pathlib import Path
 
 import keras
 import numpy as np
 import pytest
-from nbval.plugin import get_sanitize_patterns
 
-from cifar_keras import callbacks, data, environment, files, models, optimizers, results, training
+from cifar_keras import callbacks, data, environment, files, models, optimizers, training
 from cifar_keras.errors import UserError
 
 ONE, SHORT, LONG = (training.Recipe(epochs=epochs) for epochs in (1, 2, 4))
@@ -579,82 +576,6 @@ def test_scaled_images_are_refused(small):
     (images, labels), test = small
     with pytest.raises(UserError, match="leave normalize out"):
         train(((images / 255, labels), test))
-
-
-# --- The progress line --------------------------------------------------------------------------
-
-
-@pytest.fixture
-def sanitize():
-    text = Path(__file__).with_name("nbval_sanitize.cfg").read_text(encoding="utf-8")
-    patterns = get_sanitize_patterns(text)
-
-    def apply(output):
-        for regex, replacement in patterns:
-            output = re.sub(regex, replacement, output)
-        return output
-
-    return apply
-
-
-def progress(label, epochs, steps, test=True, pace=0.0, first=0):
-    """What the progress line writes in a training of this size; one step takes `pace` seconds."""
-    line, now = training.Progress(label), [0.0]
-    line.set_params({"epochs": epochs, "steps": steps})
-    output = io.StringIO()
-    with pytest.MonkeyPatch.context() as patch, redirect_stdout(output):
-        patch.setattr(callbacks.time, "monotonic", lambda: now[0])
-        line.on_train_begin()
-        for epoch in range(first, epochs):
-            line.on_epoch_begin(epoch)
-            for step in range(steps):
-                now[0] += pace
-                line.on_train_batch_end(step)
-            logs = {"accuracy": 0.1 + epoch / 1000, "val_accuracy": 0.2}
-            line.on_epoch_end(epoch, logs if test else {"accuracy": 0.5})
-        line.on_train_end()
-    return output.getvalue()
-
-
-def states(output):
-    return [state.rstrip() for state in output.split("\r")[1:]]
-
-
-def test_progress_is_one_line_that_says_how_far():
-    output = progress("net", epochs=4, steps=20, pace=3.0)
-    assert output.count("\n") == 1 and output.endswith("\n")
-    assert states(output)[0] == "net █░░░░░░░░░  1/4  3:30 left"
-    assert states(output)[2] == "net ██░░░░░░░░  1/4  train 0.100  test 0.200  3:00 left"
-    assert states(output)[-1] == "net ██████████  4/4  train 0.103  test 0.200  240 s"
-
-
-def test_progress_fits_a_terminal_and_covers_what_stood_there():
-    longest = max(results.VARIANTS, key=len)
-    for line in progress(longest, 100, 20, pace=9.99).rstrip("\n").split("\r")[1:]:
-        assert len(line) == 79
-
-
-def test_progress_is_sanitized_to_the_same_text(sanitize):
-    one, other = progress("", 3, 30, pace=1.0), progress("“none”", 100, 7, False, 0.001)
-    last = [f"{states(output)[-1]}\n" for output in (one, other)]  # as committed
-    assert one != other and last[0] != last[1]
-    assert {sanitize(output) for output in (one, other, *last)} == {sanitize(last[0])}
-    assert not re.search(r"[\d█░]", sanitize(one)) and sanitize(one).endswith("\n")
-    assert sanitize("12.5% of 1/2 images\n") == "12.5% of 1/2 images\n"
-
-
-def test_progress_of_a_real_training(small, capsys, sanitize):
-    training.train("average_pooling", small, ONE)
-    output = capsys.readouterr().out
-    assert output.count("\n") == 1 and output.endswith("\n")
-    assert states(output)[-1].startswith("average_pooling ██████████  1/1  train 0.")
-    assert sanitize(output) == sanitize(progress("", 2, 3))
-
-
-def test_progress_of_a_resumed_training_counts_what_is_left():
-    shown = states(progress("net", epochs=4, steps=10, pace=3.0, first=2))
-    assert shown[0] == "net █████░░░░░  3/4  0:30 left"
-    assert shown[-1] == "net ██████████  4/4  train 0.103  test 0.200  60 s"
 
 
 def test_the_images_are_let_go_after_the_training(small, monkeypatch):
