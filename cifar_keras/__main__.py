@@ -121,7 +121,7 @@ def study_verify(args: argparse.Namespace) -> int:
     from cifar_keras import environment, study, verification  # noqa: F401  quietly
 
     checked = problems = 0
-    for name in [args.name] if args.name else study.names():
+    for name in [args.name] if args.name else files.studies():
         print(f"study {name}")
         for as_recorded, line in verification.verify(study.load(name)):
             print(f"  {line}")

@@ -1,14 +1,66 @@
-"""Writing a file as a whole or not at all, and by one process at a time."""
+"""Where files are; writing one as a whole or not at all, and by one process at a time."""
 
 import contextlib
 import os
+from collections.abc import Iterator
+from pathlib import Path
 
 import filelock
 
 from cifar_keras.errors import UserError
 
+CHECKOUT = Path(__file__).parents[1]  # of the repository, unless the package was installed alone
+STUDIES, RESULTS = CHECKOUT / "studies", CHECKOUT / "results"
 
-def write(path, content):
+
+def studies() -> list[str]:
+    """The names of the studies that are described in `studies/`.
+
+    Raises:
+        UserError: the package was installed without them.
+    """
+    if not STUDIES.is_dir():
+        raise UserError(
+            f"{Path(__file__).parent} was installed without the course's studies and results; "
+            "clone its repository and run this there, after `pip install -r requirements.txt`"
+        )
+    return sorted(path.stem for path in STUDIES.glob("*.toml"))
+
+
+def study_file(name: str) -> Path:
+    """The file that describes a study, `studies/NAME.toml`.
+
+    Raises:
+        UserError: there is no such study, or the package was installed without them.
+    """
+    if name not in studies():
+        raise UserError(f"there is no study {name!r}; choose one of: {', '.join(studies())}")
+    return STUDIES / f"{name}.toml"
+
+
+def keras_home() -> Path:
+    """Keras' folder for settings and data: $KERAS_HOME, else .keras in the home directory.
+
+    As Keras does, it takes /tmp where there is no home directory that can be written.
+    """
+    home = os.path.expanduser("~")
+    default = Path(home if os.access(home, os.W_OK) else "/tmp") / ".keras"
+    return Path(os.path.expanduser(os.environ.get("KERAS_HOME") or default))
+
+
+def named(path: str) -> Path:
+    """A path as the reader wrote it, `~` replaced by the home directory.
+
+    Raises:
+        UserError: `~name` of a user whom nobody knows.
+    """
+    try:
+        return Path(path).expanduser()
+    except RuntimeError as error:
+        raise UserError(f"{path}: there is no such user; write the path out") from error
+
+
+def write(path: Path, content: bytes | memoryview) -> None:
     """Replaces the file `path` by `content` (bytes); makes its folder if need be.
 
     Raises:
@@ -29,36 +81,50 @@ def write(path, content):
 
 
 @contextlib.contextmanager
-def lock(folder):
+def lock(folder: Path) -> Iterator[bool]:
     """Locks `folder` for this process while the block runs; makes it if need be.
 
     Yields True, or False if another process has locked it. The system drops a lock when its
     process ends, however it ends.
 
     Raises:
-        UserError: the folder cannot be made or written to.
+        UserError: the folder cannot be made or written to, or its file system has no locks.
     """
-    its_lock = filelock.FileLock(folder / ".lock", blocking=False)
+    file_lock = filelock.FileLock(folder / ".lock")
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        its_lock.acquire()
-    except filelock.Timeout:
-        yield False
-        return
     except OSError as error:
         raise UserError(
             f"cannot write {folder} ({error.strerror}); make room or name another place"
         ) from error
     try:
+        file_lock.acquire(timeout=0.1, poll_interval=0.02)  # `locked` holds it for an instant
+    except filelock.Timeout:
+        yield False
+        return
+    except OSError as error:  # among them ENOLCK: some network's file systems have no locks
+        raise UserError(
+            f"cannot lock {folder} ({error.strerror or error}); name another place, on a disk of "
+            "this computer where you may write"
+        ) from error
+    try:
         yield True
     finally:
-        its_lock.release()
+        file_lock.release()
 
 
-def is_locked(folder):
-    """Whether another process has locked `folder`; writes nothing."""
-    path = folder / ".lock"
-    if not path.exists() or not os.access(path, os.W_OK):
+def locked(folder: Path) -> bool:
+    """Whether another process has locked `folder`; writes nothing, so it may be read-only."""
+    try:
+        import fcntl
+    except ImportError:  # Windows: asks by locking
+        with lock(folder) as free:
+            return not free
+    try:
+        with (folder / ".lock").open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            return False
+    except BlockingIOError:
+        return True
+    except OSError:  # no such file, or no locks here, so that nobody can have one
         return False
-    with lock(folder) as free:
-        return not free

@@ -12,9 +12,10 @@ from typing import Any
 
 import numpy as np
 
+from cifar_keras import files
 from cifar_keras.errors import UserError
 
-RESULTS = Path(__file__).parents[1] / "results"
+RESULTS = files.RESULTS
 VARIANTS = ("fully_connected", "average_pooling", "average_pooling_dropout")
 
 # One dict an epoch: epoch (from 1), training_loss, test_loss (nats), training_accuracy,

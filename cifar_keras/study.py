@@ -27,7 +27,6 @@ from cifar_keras.callbacks import read_trained_on
 from cifar_keras.errors import UserError
 from cifar_keras.results import Run
 
-STUDIES = Path(__file__).parents[1] / "studies"
 PACKAGES = ("keras", "numpy", "tensorflow", "jax", "torch")
 
 
@@ -133,11 +132,6 @@ def _recipe(settings, base=training.REFERENCE):
     return dataclasses.replace(base, **settings)
 
 
-def names() -> list[str]:
-    """The names of the studies that are described in `studies/`."""
-    return sorted(path.stem for path in STUDIES.glob("*.toml"))
-
-
 def load(name: str) -> Study:
     """The `Study` that `studies/NAME.toml` describes.
 
@@ -146,10 +140,9 @@ def load(name: str) -> Study:
     Raises:
         UserError: there is no such study, or its file is not a study.
     """
-    if name not in names():
-        raise UserError(f"there is no study {name!r}; choose one of: {', '.join(names())}")
+    path = files.study_file(name)
     try:
-        content = _read(name)
+        content = _read(path)
         recipe = _recipe(content.pop("recipe", {}))
         for key in ("seeds", "keep_weights"):
             if isinstance(content.get(key), list):
@@ -159,24 +152,23 @@ def load(name: str) -> Study:
             raise UserError(f"there is no {unknown[0]!r} in a study; leave it out")
         if "data" not in content:
             raise UserError(f"data is missing; give one of {', '.join(data.NAMES)}")
-        study = Study(results.RESULTS / name, recipe=recipe, **content)
+        study = Study(files.RESULTS / name, recipe=recipe, **content)
         for variant in study.variants:
             study.build(variant)  # or its arguments are unfit
         return study
     except (UserError, ValueError, OSError) as error:
-        raise UserError(
-            f"{STUDIES / name}.toml does not describe a study ({error}); mend it"
-        ) from error
+        raise UserError(f"{path} does not describe a study ({error}); mend it") from error
 
 
-def _read(name):
+def _read(path):
     """The content of a study's file, laid over that of its base."""
-    content = tomllib.loads((STUDIES / f"{name}.toml").read_text(encoding="utf-8"))
+    content = tomllib.loads(path.read_text(encoding="utf-8"))
     if "base" not in content:
         return content
     base = content.pop("base")
-    _fits("base", base, "another study's name, which has none", base in names() and base != name)
-    under = tomllib.loads((STUDIES / f"{base}.toml").read_text(encoding="utf-8"))
+    others = [name for name in files.studies() if name != path.stem]
+    _fits("base", base, f"one of {', '.join(others)}, which has none itself", base in others)
+    under = tomllib.loads(files.study_file(base).read_text(encoding="utf-8"))
     for table in ("recipe", "variants"):
         if isinstance(content.get(table), dict) and isinstance(under.get(table), dict):
             content[table] = under[table] | content[table]
@@ -207,6 +199,8 @@ def run(study: Study, verbose: bool = True) -> results.Runs:
     for number, one in enumerate(planned, start=1):
         if one.finished:
             _check_settings(study, one, hashes)
+            if (one.folder / "checkpoint.npz").exists():  # killed between run.json and this
+                (one.folder / "checkpoint.npz").unlink()
             continue
         with files.lock(one.folder) as locked:
             if not locked:
@@ -345,7 +339,7 @@ def state(study: Study, one: Run) -> str:
         return "not begun"
     epochs = len(one.history) if (one.folder / "history.csv").exists() else 0
     planned = study.recipe_of(one.variant).epochs
-    in_training = files.is_locked(one.folder)
+    in_training = files.locked(one.folder)
     return f"{'in training' if in_training else 'interrupted'}, {epochs} of {planned} epochs done"
 
 

@@ -233,7 +233,7 @@ def test_a_file_in_the_folders_place_is_an_error(planned):
 # --- Descriptions and the command line ----------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", study.names())
+@pytest.mark.parametrize("name", files.studies())
 def test_described_studies_can_be_built(name):
     described = study.load(name)
     assert described.folder == results.RESULTS / name
@@ -273,7 +273,7 @@ def test_an_unknown_or_damaged_study_is_one_line(tmp_path, monkeypatch, capsys):
         "error: there is no study 'fulll'; choose one of: compact, compact_sgd, full, ladder, "
         "ladder_full, quick, seeds, strong, strong_muon\n"
     )
-    monkeypatch.setattr(study, "STUDIES", tmp_path)
+    monkeypatch.setattr(files, "STUDIES", tmp_path)
     (tmp_path / "mine.toml").write_text("data = 'sample'\n")
     with pytest.raises(UserError, match="mine.toml does not describe a study"):
         study.load("mine")
@@ -285,7 +285,8 @@ def test_an_unknown_or_damaged_study_is_one_line(tmp_path, monkeypatch, capsys):
 
 def test_the_command_line_runs_tells_and_verifies(planned, monkeypatch, capsys):
     monkeypatch.setattr(study, "load", lambda name: planned)
-    monkeypatch.setattr(study, "names", lambda: ["mine"])
+    monkeypatch.setattr(files, "study_file", lambda name: name)
+    monkeypatch.setattr(files, "studies", lambda: ["mine"])
     assert main(["study", "run", "mine"]) == 0
     printed = capsys.readouterr().out
     assert "run 1 of 2: average_pooling-seed3\n" in printed
@@ -393,9 +394,9 @@ def test_what_has_a_default_may_be_left_out(write):
         ("{ mirror = true }", "7", "variant other: recipe is 7; give a table"),
         # the file
         ("data =", "data", "mine.toml does not describe a study"),
-        ("data =", "base = 'nobody'\ndata =", "base is 'nobody'; give another study's name"),
-        ("data =", "base = 'mine'\ndata =", "base is 'mine'; give another study's name"),
-        ("data =", "base = 1\ndata =", "base is 1; give another study's name"),
+        ("data =", "base = 'nobody'\ndata =", "base is 'nobody'; give one of "),
+        ("data =", "base = 'mine'\ndata =", "base is 'mine'; give one of "),
+        ("data =", "base = 1\ndata =", "base is 1; give one of "),
     ],
 )
 def test_a_wrong_file_is_one_line(write, old, new, named):

@@ -526,24 +526,6 @@ def test_full_disk_loses_nothing(small, tmp_path, monkeypatch, unbroken, functio
     assert train(small, LONG, seed=5, directory=folder) == unbroken
 
 
-@pytest.mark.parametrize("function", ["replace", "write_bytes"])
-def test_writing_is_whole_or_not_at_all(tmp_path, monkeypatch, function):
-    path = tmp_path / "deep" / "file"
-    files.write(path, b"old")
-    fill(monkeypatch, function, 0)
-    with pytest.raises(UserError, match="cannot write"):
-        files.write(path, b"new" * 100)
-    assert written(path.parent) == ["file"] and path.read_bytes() == b"old"
-
-
-def test_a_file_in_the_folders_place_is_an_error(tmp_path):
-    (tmp_path / "run").write_text("not a folder")
-    for path in tmp_path / "run" / "file", tmp_path / "run" / "deeper" / "file":
-        with pytest.raises(UserError, match="cannot write .*name another place"):
-            files.write(path, b"new")
-    assert (tmp_path / "run").read_text() == "not a folder"
-
-
 @pytest.mark.parametrize("which", [0, 1])
 @pytest.mark.parametrize(
     ("change", "message"),

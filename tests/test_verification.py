@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from small_study import ONE_EPOCH, edit, folder_of, forge, record, run_in
 
-from cifar_keras import data, study, verification
+from cifar_keras import data, files, study, verification
 from cifar_keras.__main__ import main
 
 
@@ -155,7 +155,7 @@ def test_a_folder_that_the_study_does_not_plan_is_named(recorded):
     assert "the study plans no such run" in complaint(planned)
 
 
-@pytest.mark.parametrize("name", study.names())
+@pytest.mark.parametrize("name", files.studies())
 def test_shipped_records_are_what_their_files_say(name):
     """The part of `verify` that needs no images; it reads every file of every run."""
     told = list(verification.verify(study.load(name), measure=False))

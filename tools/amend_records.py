@@ -58,7 +58,7 @@ def amended(name, run):
 
 
 if __name__ == "__main__":
-    for name in study.names():
+    for name in files.studies():
         for run in results.runs_in(results.RESULTS / name):
             if run.finished:
                 content = json.dumps(amended(name, run), indent=1) + "\n"
