@@ -8,7 +8,8 @@ import sys
 import time
 from pathlib import Path
 
-import keras
+from cifar_keras.environment import keras
+
 import numpy as np
 
 from cifar_keras import environment, files, terminal

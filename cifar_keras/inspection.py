@@ -1,6 +1,7 @@
 """What a trained net does: how sure it is, where it looks, what disturbs it, your own picture."""
 
-import keras
+from cifar_keras.environment import keras
+
 import numpy as np
 from keras import layers, ops
 from PIL import Image, ImageOps, UnidentifiedImageError

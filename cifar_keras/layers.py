@@ -1,6 +1,7 @@
 """Layers, activations and initialisers of our own, where Keras' cost more or are missing."""
 
-import keras
+from cifar_keras.environment import keras
+
 import numpy as np
 from keras import layers, ops
 

@@ -2,7 +2,8 @@
 
 import math
 
-import keras
+from cifar_keras.environment import keras
+
 import numpy as np
 from keras import layers
 from scipy.sparse.linalg import ArpackNoConvergence, LinearOperator, eigsh

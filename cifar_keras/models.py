@@ -8,7 +8,8 @@ whitened net is another family, made to learn more from less computation.
 import inspect
 import math
 
-import keras
+from cifar_keras.environment import keras
+
 import numpy as np
 from keras import layers
 

@@ -1,6 +1,6 @@
 """What takes a step: two optimizers and a learning rate that Keras does not have."""
 
-import keras
+from cifar_keras.environment import keras
 
 
 @keras.saving.register_keras_serializable(package="cifar_keras")

@@ -19,7 +19,8 @@ import time
 import tomllib
 from pathlib import Path
 
-import keras
+from cifar_keras.environment import keras
+
 import numpy as np
 
 from cifar_keras import data, environment, evaluation, files, machine, models, results, training

@@ -7,7 +7,8 @@ import math
 import numbers
 from pathlib import Path
 
-import keras
+from cifar_keras.environment import keras
+
 import numpy as np
 
 from cifar_keras import data, models, results, terminal

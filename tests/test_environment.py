@@ -1,5 +1,7 @@
 """Whether the backend starts without a word, and whether trouble is still heard."""
 
+import ast
+import importlib
 import os
 import subprocess
 import sys
@@ -8,7 +10,8 @@ import keras
 import numpy as np
 import pytest
 
-from cifar_keras import environment
+from cifar_keras import environment, files
+from cifar_keras.errors import UserError
 
 
 def test_starting_writes_nothing_but_what_is_asked():
@@ -66,3 +69,116 @@ def test_the_faster_convolutions_are_on_unless_the_user_says_no():
             env=variables,
         )
         assert run.stdout == expected + "\n"
+
+
+# --- Settings that were made for something else --------------------------------------------------
+
+TRAINING = """
+from cifar_keras import models, training  # whatever room comes first
+import keras, numpy as np
+assert (keras.config.floatx(), keras.config.epsilon()) == ("float32", 1e-7)
+images, labels = np.zeros((8, 32, 32, 3), "uint8"), np.zeros((8, 1), "uint8")
+recipe = training.Recipe(epochs=2, batch_size=4)
+model, rows = training.train("average_pooling", ((images, labels),) * 2, recipe, verbose=False)
+print(len(rows), model.dtype_policy.name, model.get_layer("logits").kernel.dtype)
+"""
+
+
+def run(script, **variables):
+    command = [sys.executable, *(["-c", script] if isinstance(script, str) else script)]
+    variables = os.environ | {name: str(value) for name, value in variables.items()}
+    return subprocess.run(command, capture_output=True, text=True, env=variables)
+
+
+@pytest.fixture
+def keras_json(tmp_path, monkeypatch):
+    """A function that writes keras.json and says where."""
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path))
+
+    def write(text):
+        (tmp_path / "keras.json").write_text(text)
+        return tmp_path / "keras.json"
+
+    return write
+
+
+def test_another_s_settings_do_not_change_the_training(keras_json):
+    keras_json('{"floatx": "float16", "image_data_format": "channels_first", "epsilon": 0.1}')
+    done = run(TRAINING, KERAS_MAX_EPOCHS=1, KERAS_MAX_STEPS_PER_EPOCH=1)
+    assert (done.stdout, done.stderr) == ("2 float32 float32\n", "")
+
+
+@pytest.mark.parametrize("name", ["theano", "numpy", "Tensorflow", "openvino"])
+def test_a_backend_that_cannot_train_is_one_line(name, keras_json):
+    command = ["-m", "cifar_keras", "study", "status", "seeds"]
+    done = run(command, KERAS_BACKEND=name)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == (
+        f"error: KERAS_BACKEND names the backend {name!r}, which the course cannot train with; "
+        "make it one of tensorflow, jax, torch\n"
+    )
+    path = keras_json(f'{{"backend": "{name}"}}')
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("KERAS_BACKEND", raising=False)
+        with pytest.raises(UserError, match=f"^{path} names the backend {name!r}, which the"):
+            environment.check_settings()
+
+
+@pytest.mark.parametrize("setting", [None, "", "tensorflow", "jax", "torch"])
+def test_a_backend_that_is_not_installed_is_one_line(setting, keras_json, monkeypatch):
+    monkeypatch.setattr(environment.importlib.util, "find_spec", lambda name: None)
+    name, place = setting or "tensorflow", "KERAS_BACKEND" if setting else "Keras' default"
+    monkeypatch.delenv("KERAS_BACKEND", raising=False)
+    if setting is not None:
+        monkeypatch.setenv("KERAS_BACKEND", setting)
+    line = f"^{place} names the backend '{name}', which is not installed; `pip install {name}`"
+    with pytest.raises(UserError, match=line):
+        environment.check_settings()
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ("[]", "holds no settings; mend or delete it"),
+        ('{"floatx": "bfloat16"}', "sets floatx to 'bfloat16'; make it 'float32'"),
+        ('{"floatx": 32}', "sets floatx to 32; make it 'float32'"),
+        ('{"image_data_format": "NCHW"}', "sets image_data_format to 'NCHW'; make it 'channels_"),
+        ('{"epsilon": 1}', "sets epsilon to 1; make it 1e-07"),
+        ('{"backend": []}', r"names the backend \[\], which the course cannot train with"),
+    ],
+)
+def test_settings_with_which_keras_does_not_start_are_one_line(
+    text, complaint, keras_json, monkeypatch
+):
+    path = keras_json(text)
+    monkeypatch.delenv("KERAS_BACKEND", raising=False)
+    with pytest.raises(UserError, match=f"^{path} {complaint}"):
+        environment.check_settings()
+    keras_json("{")  # Keras itself makes nothing of that
+    environment.check_settings()
+
+
+@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="tf.data is TensorFlow's")
+def test_the_autotuner_is_left_out_once():
+    import tensorflow
+
+    patched = tensorflow.data.Dataset.__iter__
+    importlib.reload(environment)
+    assert tensorflow.data.Dataset.__iter__ is patched
+    assert not hasattr(patched.__wrapped__, "__wrapped__")
+
+
+ROOMS = sorted((files.CHECKOUT / "cifar_keras").glob("*.py"))
+
+
+@pytest.mark.parametrize("path", ROOMS, ids=lambda path: path.stem)
+def test_every_room_has_keras_from_environment(path):
+    """So that whichever of them is imported first, the settings are there before Keras starts."""
+    modules = [
+        node.module if isinstance(node, ast.ImportFrom) else node.names[0].name
+        for node in ast.parse(path.read_text(encoding="utf-8")).body
+        if isinstance(node, ast.Import | ast.ImportFrom)
+    ]
+    if "cifar_keras.environment" in modules:
+        modules = modules[: modules.index("cifar_keras.environment")]
+    assert not {"keras"} & {module.partition(".")[0] for module in modules}

@@ -16,7 +16,7 @@ import keras
 import numpy as np
 import pytest
 
-from cifar_keras import callbacks, data, environment, files, models, optimizers, training
+from cifar_keras import callbacks, data, environment, models, optimizers, training
 from cifar_keras.errors import UserError
 
 ONE, SHORT, LONG = (training.Recipe(epochs=epochs) for epochs in (1, 2, 4))
