@@ -1,18 +1,26 @@
 """The command line: `python -m cifar_keras COMMAND`. It parses, calls and prints, no more.
 
 Exit status: 0 done, 1 a check found damage or a target was missed, 2 something the reader can put
-right, 130 Ctrl-C.
+right, 130 Ctrl-C, 141 nobody reads the output any more.
 """
 
 import argparse
+import contextlib
+import gc
+import importlib.metadata
+import os
+import platform
 import sys
 import time
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
+from cifar_keras import __version__, files, terminal
 from cifar_keras.errors import UserError
 
-# Each command imports what it needs when it runs, so that --help and `data` start quickly.
+# Each command imports what it needs when it runs, so that --help and `data` start quickly; whether
+# it has what it needs of the repository is asked before that.
 
 
 def data_fetch(args: argparse.Namespace) -> int:
@@ -59,12 +67,14 @@ def data_where(args: argparse.Namespace) -> int:
 
 def compare(args: argparse.Namespace) -> int:
     """Train the three models, print the comparison and save it as a picture."""
+    files.studies()
+    out = files.named(args.out or f"runs/{args.data}-{args.epochs}-epochs-seed-{args.seed}")
     from cifar_keras import environment, plots, results, study, training
 
-    out = Path(args.out or f"runs/{args.data}-{args.epochs}-epochs-seed-{args.seed}")
     print(environment.describe())
     recipe = training.Recipe(epochs=args.epochs)
     runs = study.run(study.Study(out, args.data, recipe, seeds=(args.seed,)))
+    _require_all(runs, args.seed, out)
     print(results.table(runs))
     picture = out / "comparison.png"
     plots.save(plots.comparison(runs, results.read_reference()), picture)
@@ -76,16 +86,18 @@ def train(args: argparse.Namespace) -> int:
     """Train one of the fast nets, past the reference project's accuracy, and measure it."""
     import dataclasses
 
+    files.study_file(args.name)
+    out = files.named(args.out or f"runs/{args.name}-{args.data}")
     from cifar_keras import environment, results, study
 
     print(environment.describe())
-    out = Path(args.out or f"runs/{args.name}-{args.data}")
     described = study.load(args.name)
-    study.run(
+    runs = study.run(
         dataclasses.replace(
             described, folder=out, data=args.data, seeds=(args.seed,), keep_weights=(args.seed,)
         )
     )
+    _require_all(runs, args.seed, out)
     run = results.Run.of(out, args.name, args.seed).record
     accuracy = run["summary"]["last_accuracy"]
     print(f"run: {out}")
@@ -101,6 +113,7 @@ def train(args: argparse.Namespace) -> int:
 
 def study_run(args: argparse.Namespace) -> int:
     """Train what the study lacks. Start it in several terminals and they share the work."""
+    files.study_file(args.name)
     from cifar_keras import environment, study
 
     print(environment.describe())
@@ -110,7 +123,8 @@ def study_run(args: argparse.Namespace) -> int:
 
 def study_status(args: argparse.Namespace) -> int:
     """Say of every run whether it is finished, in training, interrupted or not begun."""
-    from cifar_keras import environment, study  # noqa: F401  quietly
+    files.study_file(args.name)
+    from cifar_keras import study
 
     print("\n".join(study.status(study.load(args.name))))
     return 0
@@ -118,10 +132,13 @@ def study_status(args: argparse.Namespace) -> int:
 
 def study_verify(args: argparse.Namespace) -> int:
     """Measure the shipped weights again, and compute again what the records say."""
-    from cifar_keras import environment, study, verification  # noqa: F401  quietly
+    names = [args.name] if args.name else files.studies()
+    for name in names:
+        files.study_file(name)
+    from cifar_keras import study, verification
 
     checked = problems = 0
-    for name in [args.name] if args.name else files.studies():
+    for name in names:
         print(f"study {name}")
         for as_recorded, line in verification.verify(study.load(name)):
             print(f"  {line}")
@@ -133,60 +150,120 @@ def study_verify(args: argparse.Namespace) -> int:
     return 1 if problems or not checked else 0
 
 
-def _at_least(minimum: int):
+def _require_all(runs: dict, seed: int, folder: Path) -> None:
+    missing = [f"{variant}-seed{seed}" for variant, by_seed in runs.items() if seed not in by_seed]
+    if missing:
+        raise UserError(
+            f"another process is training {', '.join(missing)} in {folder}; give the same command "
+            "when it is done, or name another --out"
+        )
+
+
+def _integer(minimum: int, maximum: int | None = None):
     def integer(text: str) -> int:
         number = int(text)
         if number < minimum:
             raise argparse.ArgumentTypeError(f"must be at least {minimum}")
+        if maximum is not None and number > maximum:
+            raise argparse.ArgumentTypeError(f"must be at most {maximum}")
         return number
 
     return integer
 
 
-def main(argv: list[str] | None = None) -> int:
-    """Run one command; argv is sys.argv[1:] by default. Returns the exit status."""
-    parser = argparse.ArgumentParser(prog="python -m cifar_keras", description=__doc__)
-    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+def _version() -> str:
+    """The package, and what it finds installed, without starting it."""
+    parts = [f"cifar_keras {__version__}", f"Python {platform.python_version()}"]
+    for name in ("keras", "tensorflow", "jax", "torch"):
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            parts.append(f"{name} {importlib.metadata.version(name)}")
+    return ", ".join(parts)
 
-    data = commands.add_parser("data", help="the full CIFAR-10: fetch it, verify it, find it")
+
+def _command(
+    commands: argparse._SubParsersAction, name: str, run: Callable, example: str
+) -> argparse.ArgumentParser:
+    """Adds a command that calls `run`, with its docstring and an example as help."""
+    epilog = f"example: python -m cifar_keras {example}"
+    command = commands.add_parser(name, help=run.__doc__, description=run.__doc__, epilog=epilog)
+    command.set_defaults(run=run)
+    return command
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m cifar_keras",
+        description=__doc__,
+        epilog="example: python -m cifar_keras compare --epochs 3",
+    )
+    parser.add_argument("--version", action="version", version=_version())
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    images = {"choices": ["sample", "full"], "help": "images (%(default)s)"}
+    seed = {"type": _integer(0, 2**32 - 1), "default": 0, "help": "of all chance (%(default)s)"}
+
+    data = commands.add_parser(
+        "data",
+        help="the full CIFAR-10: fetch it, verify it, find it",
+        epilog="example: python -m cifar_keras data where",
+    )
     actions = data.add_subparsers(required=True, metavar="ACTION")
     for name, run in [("fetch", data_fetch), ("verify", data_verify), ("where", data_where)]:
-        action = actions.add_parser(name, help=run.__doc__, description=run.__doc__)
-        action.set_defaults(run=run)
+        _command(actions, name, run, f"data {name}")
 
-    command = commands.add_parser("compare", help=compare.__doc__, description=compare.__doc__)
-    command.add_argument("--epochs", type=_at_least(1), default=12, help="per model (%(default)s)")
-    command.add_argument("--seed", type=_at_least(0), default=0, help="%(default)s")
-    command.add_argument("--data", choices=["sample", "full"], default="sample", help="%(default)s")
+    command = _command(commands, "compare", compare, "compare --epochs 3 --seed 1")
+    command.add_argument("--epochs", type=_integer(1), default=12, help="per model (%(default)s)")
+    command.add_argument("--seed", **seed)
+    command.add_argument("--data", default="sample", **images)
     command.add_argument("--out", help="folder for histories and picture (runs/…)")
-    command.set_defaults(run=compare)
 
-    command = commands.add_parser("train", help=train.__doc__, description=train.__doc__)
+    command = _command(commands, "train", train, "train quick --data sample")
     command.add_argument("name", choices=["compact", "quick", "strong"])
-    command.add_argument("--seed", type=_at_least(0), default=0, help="%(default)s")
-    command.add_argument("--data", choices=["sample", "full"], default="full", help="%(default)s")
+    command.add_argument("--seed", **seed)
+    command.add_argument("--data", default="full", **images)
     command.add_argument("--target", type=float, help="exit with status 1 below this accuracy")
     command.add_argument("--out", help="folder for the run (runs/…)")
-    command.set_defaults(run=train)
 
-    studies = commands.add_parser("study", help="recorded experiments: run, status, verify")
+    studies = commands.add_parser(
+        "study",
+        help="recorded experiments: run, status, verify",
+        epilog="example: python -m cifar_keras study status seeds",
+    )
     actions = studies.add_subparsers(required=True, metavar="ACTION")
     for name, run in [("run", study_run), ("status", study_status), ("verify", study_verify)]:
-        action = actions.add_parser(name, help=run.__doc__, description=run.__doc__)
-        action.add_argument("name", metavar="NAME", help="of a file studies/NAME.toml")
-        action.set_defaults(run=run)
-    command = commands.add_parser("verify", help="the same for all studies")
-    command.set_defaults(run=study_verify, name=None)
+        command = _command(actions, name, run, f"study {name} seeds")
+        command.add_argument("name", metavar="NAME", help="of a file studies/NAME.toml")
+    _command(commands, "verify", study_verify, "verify").set_defaults(name=None)
+    return parser
 
-    args = parser.parse_args(argv)
+
+def _run(argv: list[str] | None) -> int:
+    args = _parser().parse_args(argv)
     try:
         return args.run(args)
     except UserError as error:
+        terminal.end_line()
         print(f"error: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
+        terminal.end_line()
+        resumes = args.run in (compare, train, study_run)
+        advice = "; the same command goes on after the last finished epoch" if resumes else ""
+        print(f"interrupted{advice}", file=sys.stderr)
         return 130
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run one command; argv is sys.argv[1:] by default. Returns the exit status."""
+    try:
+        try:
+            return _run(argv)
+        finally:
+            sys.stdout.flush()
+            gc.collect()  # TensorFlow warns of what an error left to the interpreter's end
+    except BrokenPipeError:
+        # Python would complain once more when it flushes stdout at its end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
 
 
 if __name__ == "__main__":

@@ -322,9 +322,9 @@ def status(study: Study) -> list[str]:
     lines = []
     for one in study.runs():
         try:
-            lines.append(f"{one.name:42} {state(study, one)}")
+            lines.append(f"{one.name:43} {state(study, one)}")
         except UserError as error:
-            lines.append(f"{one.name:42} {error}")
+            lines.append(f"{one.name:43} {error}")
     return lines
 
 

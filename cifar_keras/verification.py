@@ -33,9 +33,9 @@ def verify(planned: Study, measure: bool = True) -> Iterator[tuple[bool, str]]:
         try:
             if one not in wanted:
                 raise UserError("the study plans no such run; remove it, or name it there")
-            yield True, f"{one.name:42} {_verify_run(expected, one)}"
+            yield True, f"{one.name:43} {_verify_run(expected, one)}"
         except UserError as error:
-            yield False, f"{one.name:42} {error}"
+            yield False, f"{one.name:43} {error}"
     if missing := sum(not one.folder.exists() for one in wanted):
         yield True, f"{missing} of {len(wanted)} runs are not recorded yet"
 
@@ -93,7 +93,7 @@ def _verify_run(expected: Expected, one: Run) -> str:
     if expected.test is None or not one.weights.exists():
         return f"verified, {accuracy:.2%}"
     again = _measure(expected, expected.test[0], one, record)
-    return f"verified, {accuracy:.2%}, measured again {again:.2%}"
+    return f"verified, {accuracy:.2%}, weights {again:.2%}"
 
 
 def _verify_settings(expected, one, record):

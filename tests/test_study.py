@@ -323,7 +323,7 @@ other = { model = "average_pooling", classifier = false, recipe = { mirror = tru
 @pytest.fixture
 def write(tmp_path, monkeypatch):
     """A function that writes `studies/NAME.toml`."""
-    monkeypatch.setattr(study, "STUDIES", tmp_path)
+    monkeypatch.setattr(files, "STUDIES", tmp_path)
 
     def write(text, name="mine"):
         (tmp_path / f"{name}.toml").write_text(text, encoding="utf-8")

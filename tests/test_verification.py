@@ -26,7 +26,7 @@ def test_what_was_recorded_is_verified(recorded):
     planned, _ = recorded
     lines = [line for _, line in verification.verify(planned)]
     assert verdicts(planned) == [True, True]
-    assert all(", measured again " in line for line in lines)
+    assert all(", weights " in line for line in lines)
 
 
 def test_runs_that_are_not_there_are_counted(planned):
@@ -143,7 +143,7 @@ def test_weights_of_another_training_are_found_out(recorded, small):
 def test_verifying_nothing_is_no_success(planned, monkeypatch, capsys):
     monkeypatch.setattr(study, "load", lambda name: planned)
     for names in ([], ["mine"]):
-        monkeypatch.setattr(study, "names", lambda names=names: names)
+        monkeypatch.setattr(files, "studies", lambda names=names: names)
         assert main(["verify"]) == 1
         assert "nothing was checked" in capsys.readouterr().err
 
