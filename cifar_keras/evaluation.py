@@ -3,7 +3,8 @@
 import io
 from pathlib import Path
 
-import keras
+from cifar_keras.environment import keras
+
 import numpy as np
 
 from cifar_keras.errors import UserError

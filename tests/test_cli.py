@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from cifar_keras import files, study, training
+from cifar_keras import files, study, training, verification
 from cifar_keras.__main__ import main
 
 COMMANDS = [

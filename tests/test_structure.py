@@ -8,7 +8,7 @@ import pytest
 PACKAGE = Path(__file__).parents[1] / "cifar_keras"
 # Each room imports only from rooms before it.
 ORDER = [
-    *("errors", "machine", "files", "environment"),
+    *("errors", "machine", "files", "terminal", "environment"),
     *("sources", "data"),
     *("layers", "models", "optimizers"),
     *("results", "callbacks", "training", "evaluation", "study", "verification"),
