@@ -232,6 +232,59 @@ def test_data_directory_is_in_the_home_folder_by_default(monkeypatch):
     assert sources.cache_path() == Path.home() / ".keras" / "datasets" / "cifar10.npz"
 
 
+@pytest.mark.parametrize("home", [None, "/nowhere"])
+def test_without_a_home_folder_the_data_directory_is_where_keras_has_it(monkeypatch, home):
+    def no_entry(uid):
+        raise KeyError(uid)
+
+    monkeypatch.delenv("KERAS_HOME")
+    monkeypatch.delenv("HOME")
+    monkeypatch.setattr("pwd.getpwuid", no_entry)
+    if home:
+        monkeypatch.setenv("HOME", home)
+    assert sources.cache_path() == Path("/tmp/.keras/datasets/cifar10.npz")
+
+
+def test_a_copy_in_a_home_folder_that_cannot_be_written_is_used(monkeypatch, tmp_path):
+    monkeypatch.delenv("KERAS_HOME")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setattr(os, "access", lambda path, mode: False)
+    path = write_npz(tmp_path / ".keras" / "datasets" / "cifar10.npz")
+    assert sources.find()[1] == path
+
+
+def test_a_home_folder_that_cannot_be_entered_holds_no_copies(tmp_path):
+    code = (
+        "import os, sys; from cifar_keras import sources\n"
+        "os.chmod(sys.argv[1], 0)\n"
+        "if os.getuid() == 0: os.setuid(65534)\n"
+        "print(sources.copies())"
+    )
+    (tmp_path / "home").mkdir()
+    environment = {k: v for k, v in os.environ.items() if k != "KERAS_HOME"}
+    environment |= {"HOME": str(tmp_path / "home"), "PYTHONDONTWRITEBYTECODE": "1"}
+    command = [sys.executable, "-c", code, environment["HOME"]]
+    run = subprocess.run(command, env=environment, capture_output=True, text=True)
+    assert run.stderr == "" and str(tmp_path) not in run.stdout
+
+
+@pytest.mark.parametrize("named", ["any.npz", "./any.npz", "~/any.npz"])
+def test_cifar10_path_is_shown_absolute(monkeypatch, tmp_path, named):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("CIFAR10_PATH", named)
+    with pytest.raises(UserError, match=f"^CIFAR10_PATH={tmp_path}/any.npz: No such file"):
+        sources.find()
+    path = FORMS["npz"](tmp_path)
+    assert sources.find()[1] == path
+
+
+def test_another_users_unknown_home_in_cifar10_path_is_one_line(monkeypatch):
+    monkeypatch.setenv("CIFAR10_PATH", "~nobody-of-that-name/any.npz")
+    with pytest.raises(UserError, match="^CIFAR10_PATH=/.*: No such file"):
+        sources.find()
+
+
 def test_damaged_copy_is_reported_in_one_line_and_passed_over(no_download, capfd):
     damaged = sources.cache_path()
     damaged.parent.mkdir(parents=True)
