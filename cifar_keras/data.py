@@ -9,6 +9,7 @@ import os
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import ArrayLike
 from PIL import Image
 
 from cifar_keras import sources
@@ -267,26 +268,36 @@ def shift(images: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> np.ndarr
     return moved
 
 
-def check_labels(labels: np.ndarray, num_classes: int = 10) -> None:
+def check_labels(labels: ArrayLike, num_classes: int = 10) -> np.ndarray:
     """Check that labels are class numbers.
 
     Args:
-        labels: integers, (n,) or (n, 1).
+        labels: integers, (n,) or (n, 1); an array or a list.
         num_classes: how many classes there are.
+
+    Returns:
+        The labels as an array, otherwise as they are.
 
     Raises:
         UserError: other dtypes or shapes, or a label outside 0..num_classes - 1.
     """
-    labels = np.asarray(labels)
-    if labels.dtype.kind not in "iu":
-        raise UserError(f"labels must be integers, got {labels.dtype}: use labels.astype('uint8')")
-    if labels.ndim != 1 and labels.shape[1:] != (1,):
+    try:
+        labels = np.asarray(labels)
+    except ValueError as error:
+        raise UserError("labels must be one class number an image, got uneven lists") from error
+    if labels.ndim != 1 and labels.shape[1:] != (1,):  # before the dtype: one-hot is often float
         raise UserError(
             f"labels must have the shape (n,) or (n, 1), got {labels.shape}: "
             "turn one-hot labels into class numbers with labels.argmax(axis=1)"
         )
+    if labels.dtype.kind not in "iu":
+        advice = "np.asarray(labels).astype('uint8')"
+        if labels.dtype.kind not in "fb":
+            advice = "class numbers, as CLASS_NAMES.index('cat') is one"
+        raise UserError(f"labels must be integers, got {labels.dtype}: use {advice}")
     if labels.size and not (labels.min() >= 0 and labels.max() < num_classes):
         raise UserError(
             f"labels must be in 0..{num_classes - 1}, got {labels.min()}..{labels.max()}: "
             "correct them, or raise num_classes"
         )
+    return labels

@@ -241,8 +241,9 @@ def test_normalize_refuses_an_unknown_method(ramp):
     "labels",
     [[0, 9], np.array([[0], [9]], np.uint8), np.array([0, 9], np.int64), np.zeros(0, int)],
 )
-def test_check_labels_accepts_class_numbers(labels):
-    assert data.check_labels(labels) is None
+def test_check_labels_returns_class_numbers_as_an_array(labels):
+    checked = data.check_labels(labels)
+    assert isinstance(checked, np.ndarray) and np.array_equal(checked, labels)
 
 
 @pytest.mark.parametrize(
@@ -254,6 +255,10 @@ def test_check_labels_accepts_class_numbers(labels):
         ([0.0, 1.0], 10, "integers, got float64"),
         ([True, False], 10, "integers, got bool"),
         (np.eye(10, dtype=int), 10, r"argmax\(axis=1\)"),
+        (np.eye(10), 10, r"argmax\(axis=1\)"),
+        (np.eye(10, dtype="float32").tolist(), 10, r"argmax\(axis=1\)"),
+        (["cat", "dog"], 10, r"CLASS_NAMES.index\('cat'\)"),
+        ([[1], [2, 3]], 10, "one class number an image"),
         (np.zeros((2, 1, 1), int), 10, r"got \(2, 1, 1\)"),
         (np.int64(3), 10, r"got \(\)"),
     ],
