@@ -254,17 +254,20 @@ def shift(images: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> np.ndarr
 
     Returns:
         Images of the same shape and dtype.
+
+    Raises:
+        ValueError: not as many rows or columns as images.
     """
     height, width = images.shape[1:3]
-    margin = int(max(np.abs(rows).max(), np.abs(columns).max()))
-    if not margin:
-        return images
+    rows, columns = np.asarray(rows, np.int64), np.asarray(columns, np.int64)
+    margin = int(max(np.abs(rows).max(initial=0), np.abs(columns).max(initial=0)))
     sides = (margin, margin)
-    padded = np.pad(images, ((0, 0), sides, sides, (0, 0)), mode="reflect")
+    padded = np.pad(images, ((0, 0), sides, sides, (0, 0)), mode="reflect") if margin else images
     moved = np.empty_like(images)
     # Slices are copied in whole rows; one gather of all windows takes longer.
-    for i, (top, left) in enumerate(zip(margin - rows, margin - columns, strict=True)):
-        moved[i] = padded[i, top : top + height, left : left + width]
+    corners = zip(moved, padded, margin - rows, margin - columns, strict=True)
+    for image, wider, top, left in corners:
+        image[:] = wider[top : top + height, left : left + width]
     return moved
 
 

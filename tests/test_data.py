@@ -6,6 +6,8 @@ import sys
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from cifar_keras import data, results, sources
 from cifar_keras.errors import UserError
@@ -153,6 +155,76 @@ def test_load_cifar10_has_the_form_that_keras_returns(monkeypatch):
     assert x_train is arrays["x_train"] and x_test is arrays["x_test"]
     assert y_train.shape == (10, 1) and y_train.dtype == np.uint8
     assert y_test.tolist() == [[3], [4]]
+
+
+# Repeatable, and without a deadline: other work may hold the machine up.
+repeatable = settings(derandomize=True, deadline=None)
+
+
+@st.composite
+def shifts(draw):
+    """Images, and for each of them how far it is moved, up to further than it is wide."""
+    number, height, width, channels = (draw(st.integers(1, 6)) for _ in range(4))
+    dtype = draw(st.sampled_from([np.uint8, np.float32]))
+    pixels = np.random.default_rng(draw(st.integers(0, 99))).integers(0, 256, 6**4)
+    pixels = pixels[: number * height * width * channels]
+    images = pixels.reshape(number, height, width, channels).astype(dtype)
+    pixel = st.integers(-8, 8)
+    kind = draw(st.sampled_from([np.int8, np.int64]))
+    rows, columns = (
+        np.array(draw(st.lists(pixel, min_size=number, max_size=number)), kind) for _ in range(2)
+    )
+    return images, rows, columns
+
+
+@repeatable
+@given(shifts())
+def test_shift_is_a_slice_of_each_image_padded_by_reflection(arguments):
+    images, rows, columns = arguments
+    before = images.copy()
+    moved = data.shift(images, rows, columns)
+    assert moved.shape == images.shape and moved.dtype == images.dtype
+    assert np.array_equal(images, before)
+    height, width = images.shape[1:3]
+    for image, result, row, column in zip(images, moved, rows, columns, strict=True):
+        padded = np.pad(image, ((9, 9), (9, 9), (0, 0)), mode="reflect")
+        window = padded[9 - row : 9 - row + height, 9 - column : 9 - column + width]
+        assert np.array_equal(result, window)
+
+
+@repeatable
+@given(shifts())
+def test_a_shift_by_zero_changes_nothing(arguments):
+    images, rows, columns = arguments
+    moved = data.shift(images, 0 * rows, 0 * columns)
+    assert np.array_equal(moved, images) and not np.shares_memory(moved, images)
+
+
+@repeatable
+@given(shifts(), st.randoms())
+def test_each_image_has_its_own_shift(arguments, random):
+    images, rows, columns = arguments
+    order = list(range(len(images)))
+    random.shuffle(order)
+    moved = data.shift(images[order], rows[order], columns[order])
+    assert np.array_equal(moved, data.shift(images, rows, columns)[order])
+
+
+def test_shift_takes_small_integers_far(ramp):
+    far = np.array([-100], np.int8)
+    moved = data.shift(ramp, far.astype(int), far.astype(int))
+    assert np.array_equal(data.shift(ramp, far, far), moved)
+
+
+def test_shift_refuses_another_number_of_shifts_than_images(ramp):
+    images = np.concatenate([ramp, ramp])
+    with pytest.raises(ValueError, match="shorter"):
+        data.shift(images, np.array([1]), np.array([1]))
+
+
+def test_shift_of_no_images_is_none():
+    images, none = np.empty((0, 32, 32, 3), np.uint8), np.empty(0, int)
+    assert data.shift(images, none, none).shape == images.shape
 
 
 def test_array_hash_is_sha256_of_the_bytes_in_c_order():
