@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import ArrayLike
-from PIL import Image
+from PIL import Image, features
 
 from cifar_keras import sources
 from cifar_keras.errors import UserError
@@ -63,6 +63,7 @@ HELD_OUT = 5000
 
 SAMPLE_FOLDER = Path(__file__).with_name("_sample")
 TILE_ROWS, TILE_COLUMNS = 25, 40  # of a contact sheet
+MAX_SAMPLE_FILE = 2_000_000  # bytes: the largest has 1.7 MB
 
 # SHA-256 of what each file decodes to: images uint8 (1000, 32, 32, 3), tables uint16.
 # Printed by tools/make_sample.py.
@@ -114,22 +115,33 @@ def _load_part(part: str, sheets: int) -> tuple[np.ndarray, np.ndarray]:
 
 def _read_sample_file(name: str) -> np.ndarray:
     path = SAMPLE_FOLDER / name
+    if path.suffix == ".webp" and not features.check("webp"):
+        raise UserError(
+            "this Pillow cannot read WebP, in which the sample is kept: "
+            "install it with `pip install --force-reinstall --only-binary :all: pillow`"
+        )
     try:
-        if path.suffix == ".csv":
-            decoded = np.loadtxt(path, dtype="<u2", delimiter=",", skiprows=1, ndmin=2)
-        else:
-            with Image.open(path) as sheet:
-                pixels = np.asarray(sheet.convert("RGB"))
-            grid = pixels.reshape(TILE_ROWS, 32, TILE_COLUMNS, 32, 3).swapaxes(1, 2)
-            decoded = grid.reshape(-1, 32, 32, 3)
-        if array_hash(decoded) == SAMPLE_HASHES[name]:
+        decoded = _decode_sample_file(path) if path.is_file() else None
+        if decoded is not None and array_hash(decoded) == SAMPLE_HASHES[name]:
             return decoded
-        problem = "is damaged"
-    except FileNotFoundError:
-        problem = "is missing"
+        problem = "is missing" if decoded is None else "is damaged"
     except Exception as error:  # damaged bytes make the decoders raise nearly anything
         problem = f"cannot be read ({type(error).__name__})"
     raise UserError(f"{path} {problem}; reinstall the package to restore it")
+
+
+def _decode_sample_file(path: Path) -> np.ndarray:
+    """The file's numbers; of a file that is too large for the sample, ValueError."""
+    if path.stat().st_size > MAX_SAMPLE_FILE:
+        raise ValueError("too many bytes")
+    if path.suffix == ".csv":
+        return np.loadtxt(path, dtype="<u2", delimiter=",", skiprows=1, ndmin=2)
+    with Image.open(path, formats=["WEBP"]) as sheet:
+        if sheet.size != (TILE_COLUMNS * 32, TILE_ROWS * 32):
+            raise ValueError("too many pixels, or too few")
+        pixels = np.asarray(sheet.convert("RGB"))
+    grid = pixels.reshape(TILE_ROWS, 32, TILE_COLUMNS, 32, 3).swapaxes(1, 2)
+    return grid.reshape(-1, 32, 32, 3)
 
 
 def load_cifar10() -> Dataset:

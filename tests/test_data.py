@@ -1,5 +1,6 @@
 """The embedded sample, the checks of what comes in, and normalisation."""
 
+import os
 import shutil
 import subprocess
 import sys
@@ -99,10 +100,56 @@ def shrink(path):
         sheet.crop((0, 0, 1279, 800)).save(path, lossless=True, method=0)
 
 
-@pytest.mark.parametrize("damage", [truncate, empty, change_one_pixel, shrink])
+def postscript(path):
+    path.write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 1280 800\nshowpage\n")
+
+
+def png(path):
+    with data.Image.open(path) as sheet:
+        pixels = sheet.convert("RGB")
+    pixels.save(path, "PNG")
+
+
+@pytest.mark.parametrize("damage", [truncate, empty, change_one_pixel, shrink, postscript, png])
 def test_damaged_sheet_is_named(sample_copy, damage):
     damage(sample_copy / "train-3.webp")
     with pytest.raises(UserError, match=r"train-3\.webp .*reinstall"):
+        data.load_sample()
+
+
+def test_a_sheet_with_more_pixels_is_not_decoded(sample_copy, monkeypatch):
+    data.Image.new("RGB", (2560, 1600)).save(sample_copy / "train-3.webp", method=0)
+    monkeypatch.setattr(data.Image.Image, "load", lambda self: pytest.fail("it is decoded"))
+    with pytest.raises(UserError, match=r"train-3\.webp cannot be read \(ValueError\)"):
+        data._read_sample_file("train-3.webp")
+
+
+def test_a_pillow_without_webp_is_named():
+    code = (
+        "import sys; sys.modules['PIL._webp'] = None\n"
+        "from cifar_keras import data; data.load_sample()"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert "UserError: this Pillow cannot read WebP" in run.stderr
+
+
+@pytest.mark.parametrize("name", ["test-1.webp", "test.csv"])
+def test_only_regular_files_of_the_sample_are_opened(sample_copy, name):
+    (sample_copy / name).unlink()
+    os.mkfifo(sample_copy / name)
+    code = (
+        "import pathlib, sys; from cifar_keras import data\n"
+        "data.SAMPLE_FOLDER = pathlib.Path(sys.argv[1]); data.load_sample()"
+    )
+    command = [sys.executable, "-c", code, str(sample_copy)]
+    run = subprocess.run(command, capture_output=True, text=True, timeout=20)
+    assert f"{name} is missing; reinstall" in run.stderr
+
+
+def test_a_long_file_in_the_samples_place_is_not_read(sample_copy):
+    with (sample_copy / "train.csv").open("w") as file:
+        file.write("index,label\n" + "0,0\n" * 1_000_000)
+    with pytest.raises(UserError, match=r"train\.csv cannot be read \(ValueError\)"):
         data.load_sample()
 
 
