@@ -405,6 +405,11 @@ def test_wrong_pixels(monkeypatch, archive):
     assert "x_test is not CIFAR-10's" in failure(monkeypatch, lambda h: send(h, archive))
 
 
+def test_a_server_that_sends_without_end_is_given_up(monkeypatch, archive):
+    monkeypatch.setattr(formats, "MAX_ARCHIVE", len(archive) // 2)
+    assert "sends more than the archive has" in failure(monkeypatch, lambda h: send(h, archive))
+
+
 def test_server_error(monkeypatch):
     assert "503" in failure(monkeypatch, lambda handler: handler.send_error(503))
 
@@ -555,6 +560,25 @@ def test_full_disk_leaves_the_cache_as_it_was(monkeypatch):
     with pytest.raises(UserError, match=r"No space left.*; free some space.*KERAS_HOME"):
         sources.load()
     assert path.read_bytes() == b"damaged" and left_behind() == [path.name]
+
+
+def test_a_file_system_without_locks_is_named_before_the_download(monkeypatch, no_download):
+    def refuse(lock, **options):
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr("filelock.FileLock.acquire", refuse)
+    with pytest.raises(UserError, match=r"No locks available; .*KERAS_HOME to .* and locked"):
+        sources.load()
+
+
+def test_the_lock_may_be_taken_by_everybody_who_shares_the_folder(monkeypatch):
+    monkeypatch.setattr(sources, "_download", lambda: ARRAYS)
+    old = os.umask(0o022)
+    try:
+        _, path = sources.load()
+    finally:
+        os.umask(old)
+    assert path.with_name(".cifar10.lock").stat().st_mode & 0o666 == 0o666
 
 
 def test_too_little_space_is_found_before_the_download(monkeypatch, no_download):
