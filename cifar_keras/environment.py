@@ -28,7 +28,7 @@ IMAGE_DATA_FORMAT = ("channels_last", "channels_first")
 
 def _keras_json() -> dict:
     """What stands in keras.json, as Keras reads it."""
-    path = files.keras_home() / "keras.json"
+    path = files.keras_homes()[-1] / "keras.json"
     try:
         settings = json.loads(path.read_text()) if path.exists() else {}
     except ValueError:
@@ -54,7 +54,9 @@ def check_settings() -> None:
     settings = _keras_json()
     place, backend = "KERAS_BACKEND", os.environ.get("KERAS_BACKEND")
     if not backend:
-        place = files.keras_home() / "keras.json" if "backend" in settings else "Keras' default"
+        place = (
+            files.keras_homes()[-1] / "keras.json" if "backend" in settings else "Keras' default"
+        )
         backend = settings.get("backend", BACKENDS[0])
     if backend not in BACKENDS:
         raise UserError(

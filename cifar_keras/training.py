@@ -232,8 +232,8 @@ def prepare(
     """
     (x_train, y_train), (x_test, y_test) = arrays
     classes = model.output_shape[-1]
-    for images, labels in arrays:
-        data.check_labels(labels, classes)
+    y_train, y_test = (data.check_labels(labels, classes) for labels in (y_train, y_test))
+    for images, labels in ((x_train, y_train), (x_test, y_test)):
         if len(images) != len(labels):
             raise UserError(f"{len(images)} images have {len(labels)} labels; give one for each")
     if recipe.batch_size > len(x_train):

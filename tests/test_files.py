@@ -124,7 +124,7 @@ import os, pwd
 def getpwuid(uid): raise KeyError(uid)  # no passwd entry
 pwd.getpwuid = getpwuid
 from cifar_keras import environment, files
-print(files.keras_home())
+print(files.keras_homes()[-1])
 from keras.src.backend.config import keras_home
 print(keras_home())
 """
@@ -142,9 +142,9 @@ def test_without_a_home_everything_is_where_keras_has_it(tmp_path):
 def test_the_folder_of_keras_is_the_one_that_it_names(monkeypatch, tmp_path):
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.delenv("KERAS_HOME", raising=False)
-    assert files.keras_home() == tmp_path / ".keras"
+    assert files.keras_homes()[-1] == tmp_path / ".keras"
     monkeypatch.setenv("KERAS_HOME", "~/elsewhere")
-    assert files.keras_home() == tmp_path / "elsewhere"
+    assert files.keras_homes()[-1] == tmp_path / "elsewhere"
 
 
 def test_a_tilde_is_the_home_directory_or_refused(monkeypatch, tmp_path):

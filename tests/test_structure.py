@@ -9,7 +9,7 @@ PACKAGE = Path(__file__).parents[1] / "cifar_keras"
 # Each room imports only from rooms before it.
 ORDER = [
     *("errors", "machine", "files", "terminal", "environment"),
-    *("sources", "data"),
+    *("formats", "sources", "data"),
     *("layers", "models", "optimizers"),
     *("results", "callbacks", "training", "evaluation", "study", "verification"),
     *("claims", "measure", "inspection"),
