@@ -352,7 +352,7 @@ def test_normalize_refuses_its_own_output(ramp):
 
 
 def test_normalize_refuses_an_unknown_method(ramp):
-    with pytest.raises(UserError, match="'standardised'; use 'symmetric'"):
+    with pytest.raises(UserError, match="'standardised'; use one of: symmetric"):
         data.normalize(ramp, "standardised")
 
 
