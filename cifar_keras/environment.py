@@ -137,6 +137,29 @@ if keras.backend.backend() == "tensorflow":
     leave_out_autotuner()
 
 
+@contextlib.contextmanager
+def graphs_released() -> Iterator[None]:
+    """What TensorFlow traced in the block goes with the nets that it was traced for.
+
+    Whenever it traces a function with a gradient of its own, TensorFlow enters that gradient in a
+    table of the process, and nothing takes it out again; with the gradient stays the whole graph,
+    10 to 50 MB a training. Keras' optimizers sum gradients through such a function, and our SiLU is
+    one. TensorFlow has no public way to take an entry out. Other backends have no such table.
+    """
+    if keras.backend.backend() != "tensorflow":
+        yield
+        return
+    from tensorflow.python.framework.ops import gradient_registry
+
+    entries = gradient_registry._registry
+    before = set(entries)
+    try:
+        yield
+    finally:
+        for name in entries.keys() - before:
+            del entries[name]
+
+
 def on_cpu() -> bool:
     """Whether the backend computes on the processor; else it has an accelerator."""
     return "cpu" in str(keras.ops.zeros(1).device).lower()

@@ -257,6 +257,7 @@ def _check_settings(study, one, hashes):
         )
 
 
+@environment.graphs_released()  # or each run of a study would take some more memory
 def _train(study, one, arrays, hashes, verbose):
     commit = _commit()  # before: the code may be edited meanwhile
     keras.backend.clear_session()
