@@ -165,7 +165,7 @@ def chart(result):
     from matplotlib.figure import Figure
     from matplotlib.ticker import FuncFormatter, NullFormatter, PercentFormatter
 
-    from cifar_keras.plots_fast import OURS, REFERENCE
+    from cifar_keras.plots_recipes import OURS, REFERENCE
 
     contestants, goal = result["contestants"], result["target"]
     figure = Figure(figsize=(12, 6.2), layout="constrained")

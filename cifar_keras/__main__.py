@@ -69,7 +69,7 @@ def compare(args: argparse.Namespace) -> int:
     """Train the three models, print the comparison and save it as a picture."""
     files.studies()
     out = files.named(args.out or f"runs/{args.data}-{args.epochs}-epochs-seed-{args.seed}")
-    from cifar_keras import environment, plots, results, study, training
+    from cifar_keras import environment, plots, results, study, style, training
 
     print(environment.describe())
     recipe = training.Recipe(epochs=args.epochs)
@@ -77,7 +77,7 @@ def compare(args: argparse.Namespace) -> int:
     _require_all(runs, args.seed, out)
     print(results.table(runs))
     picture = out / "comparison.png"
-    plots.save(plots.comparison(runs, results.read_reference()), picture)
+    style.save(plots.comparison(runs, results.read_reference()), picture)
     print(f"picture: {picture}\nruns:    {out}")
     return 0
 

@@ -1,60 +1,15 @@
-"""Every figure of the course: one function each, returning a Matplotlib `Figure`.
+"""The figures of images, trainings and claims: one function each, returning a `Figure`.
 
-A figure's label (`figure.get_label()`) is its description in words, for whoever cannot see it.
-`show` displays both.
+A figure's label (`figure.get_label()`) is its description in words, for whoever cannot see it;
+`style.show` displays both.
 """
 
-import base64
-import io
 import math
-from dataclasses import dataclass
 
 import numpy as np
-from IPython.display import display
-from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator, PercentFormatter
 
-from cifar_keras import claims, files, results
-
-
-@dataclass(frozen=True)
-class Style:
-    """How one variant looks in every figure."""
-
-    label: str
-    color: str
-    line: str
-
-
-# The reference project's blue, yellow, green in the colour-blind safe palette of Okabe & Ito
-# (2008); they differ in lightness and line style too, and so in grey.
-STYLES = {
-    "fully_connected": Style("fully connected", "#0072B2", "-"),
-    "average_pooling": Style("average pooling", "#E69F00", "--"),
-    "average_pooling_dropout": Style("average pooling + dropout", "#009E73", "-."),
-}
-INK, FAINT = "#333333", "#999999"
-
-
-def show(figure):
-    """Displays a figure in a notebook, with its description as its text alternative."""
-    png = io.BytesIO()
-    figure.savefig(png, format="png", dpi=100)
-    display(
-        {
-            "image/png": base64.b64encode(png.getvalue()).decode(),
-            "text/plain": figure.get_label(),
-        },
-        metadata={"image/png": {"alt": figure.get_label()}},
-        raw=True,
-    )
-
-
-def save(figure, path):
-    """Writes a figure to `path` (a Path) as PNG, its description in the file's metadata."""
-    png = io.BytesIO()
-    figure.savefig(png, format="png", dpi=150, metadata={"Description": figure.get_label()})
-    files.write(path, png.getbuffer())
+from cifar_keras import claims, results, style
+from cifar_keras.style import COLORS, FAINT, INK, LINES, STYLES
 
 
 def image_grid(images, labels, class_names, columns=10):
@@ -64,13 +19,14 @@ def image_grid(images, labels, class_names, columns=10):
         images: uint8 (n, height, width, 3). labels: integers (n,) or (n, 1).
         class_names: names of the classes in order.
     """
-    figure = _figure(0.72 * columns + 1.3, 0.72 * len(class_names) + 0.5)
-    axes = figure.subplots(len(class_names), columns, squeeze=False)
+    rows = len(class_names)
+    figure, axes = style.subplots(
+        0.72 * columns + 1.3, 0.72 * rows + 0.5, rows, columns, squeeze=False
+    )
     for row, name in enumerate(class_names):
         chosen = np.flatnonzero(np.ravel(labels) == row)[:columns]
         for axis, image in zip(axes[row], images[chosen], strict=True):
-            axis.imshow(image)
-            axis.set(xticks=[], yticks=[])
+            style.picture(axis, image)
         axes[row][0].set_ylabel(name, rotation=0, ha="right", va="center")
     figure.suptitle(f"{len(class_names)} classes, 32×32 pixels: enough to tell, most of the time")
     figure.set_label(
@@ -86,12 +42,10 @@ def pixel_histograms(normalized):
     Args:
         normalized: `{method: float32 images (n, height, width, 3)}`.
     """
-    figure = _figure(3 * len(normalized), 3.2)
-    for axis, (method, images) in zip(
-        figure.subplots(1, len(normalized)), normalized.items(), strict=True
-    ):
+    figure, axes = style.subplots(3 * len(normalized), 3.2, 1, len(normalized))
+    for axis, (method, images) in zip(axes, normalized.items(), strict=True):
         for channel, (name, color) in enumerate(
-            (("red", "#D55E00"), ("green", "#009E73"), ("blue", "#0072B2"))
+            (("red", style.VERMILION), ("green", style.GREEN), ("blue", style.BLUE))
         ):
             values = images[..., channel].ravel()
             axis.hist(values, bins=64, histtype="step", color=color, label=name, density=True)
@@ -114,16 +68,14 @@ def losses_by_scale(losses):
     Args:
         losses: `{method: test losses in nats, one an epoch}`.
     """
-    figure = _figure(7, 3.6)
-    axis = figure.subplots()
-    styles = (("#D55E00", "-"), ("#56B4E9", "--"), ("#0072B2", "-."), ("#CC79A7", ":"))
-    for (method, values), (color, line) in zip(losses.items(), styles, strict=True):
+    figure, axis = style.subplots(7, 3.6)
+    for (method, values), color, line in zip(losses.items(), COLORS, LINES, strict=True):
         epochs = range(1, len(values) + 1)
         axis.plot(epochs, values, color=color, linestyle=line, linewidth=2.2, label=f"“{method}”")
     axis.axhline(np.log(10), color=FAINT, linewidth=1)
     axis.text(1, np.log(10), "guessing", color=INK, va="bottom", fontsize=9)
     axis.set_yscale("log")
-    _axis(axis, "test loss")
+    style.over_epochs(axis, "test loss")
     axis.legend(frameon=False, loc="center right")
     worst = max(losses, key=lambda method: losses[method][-1])
     times = losses[worst][-1] / np.log(10)
@@ -141,15 +93,14 @@ def parameter_bars(models):
     Args:
         models: Keras models of the course, whose trunk ends in the layer `pool_4`.
     """
-    figure = _figure(8, 0.75 * len(models) + 1.3)
-    axis = figure.subplots()
+    figure, axis = style.subplots(8, 0.75 * len(models) + 1.3)
     for row, model in enumerate(models):
         names = [layer.name for layer in model.layers]
         trunk = sum(layer.count_params() for layer in model.layers[: names.index("pool_4") + 1])
-        total, style = model.count_params(), STYLES[model.name]
-        axis.barh(row, trunk / 1e6, color=style.color, label="trunk" if row == 0 else None)
+        total, look = model.count_params(), STYLES[model.name]
+        axis.barh(row, trunk / 1e6, color=look.color, label="trunk" if row == 0 else None)
         axis.barh(
-            row, (total - trunk) / 1e6, left=trunk / 1e6, color=style.color, alpha=0.45, hatch="//"
+            row, (total - trunk) / 1e6, left=trunk / 1e6, color=look.color, alpha=0.45, hatch="//"
         )
         axis.text(total / 1e6 + 0.02, row, f"{total:,}", va="center", color=INK)
     axis.set_yticks(range(len(models)), [STYLES[model.name].label for model in models])
@@ -174,12 +125,10 @@ def dropout_maps(before, behind, rate, channels=6):
         rate: the layer's rate. channels: how many maps are shown, the most active ones.
     """
     chosen = np.argsort(before.sum(axis=(0, 1)))[::-1][:channels]
-    figure = _figure(1.4 * channels + 1, 3.2)
-    axes = figure.subplots(2, channels)
+    figure, axes = style.subplots(1.4 * channels + 1, 3.2, 2, channels)
     for row, (name, maps) in enumerate((("before", before), ("behind\ndropout", behind))):
         for axis, channel in zip(axes[row], chosen, strict=True):
-            axis.imshow(maps[..., channel], cmap="viridis", vmin=0, vmax=behind[..., chosen].max())
-            axis.set(xticks=[], yticks=[])
+            style.picture(axis, maps[..., channel], vmin=0, vmax=behind[..., chosen].max())
         axes[row][0].set_ylabel(name, rotation=0, ha="right", va="center")
     figure.suptitle(
         f"Dropout at rate {rate} punches holes and brightens what is left {1 / (1 - rate):.0f}-fold"
@@ -196,22 +145,22 @@ def learning_curves(history, variant):
 
     The dot marks the epoch of the lowest test loss; the title says what came after it.
     """
-    style, summary = STYLES[variant], results.summarize(history)
-    figure = _figure(9, 3.6)
-    for axis, quantity in zip(figure.subplots(1, 2), ("accuracy", "loss"), strict=True):
+    look, summary = STYLES[variant], results.summarize(history)
+    figure, axes = style.subplots(9, 3.6, 1, 2)
+    for axis, quantity in zip(axes, ("accuracy", "loss"), strict=True):
         epochs = results.column(history, "epoch")
         training, test = (
             results.column(history, f"{part}_{quantity}") for part in ("training", "test")
         )
         axis.plot(epochs, training, color=FAINT, linestyle=":", linewidth=2)
-        axis.plot(epochs, test, color=style.color, linestyle=style.line, linewidth=2)
+        axis.plot(epochs, test, color=look.color, linestyle=look.line, linewidth=2)
         lowest = summary.lowest_loss_epoch
-        axis.plot(lowest, test[lowest - 1], "o", color=style.color)
-        for values, text, color in ((training, "training", FAINT), (test, "test", style.color)):
+        axis.plot(lowest, test[lowest - 1], "o", color=look.color)
+        for values, text, color in ((training, "training", FAINT), (test, "test", look.color)):
             axis.annotate(
                 f" {text}", (epochs[-1], values[-1]), color=color, va="center", clip_on=False
             )
-        _axis(axis, quantity)
+        style.over_epochs(axis, quantity)
         axis.set_xlim(0.5, len(epochs) * 1.16)
     if summary.loss_rises:
         after = "then rises while training loss falls: overfitting"
@@ -219,9 +168,9 @@ def learning_curves(history, variant):
         after = "the last: it is still falling"
     else:
         after = "and has hardly moved since"
-    figure.suptitle(f"{style.label}: test loss is lowest at epoch {lowest}, {after}")
+    figure.suptitle(f"{look.label}: test loss is lowest at epoch {lowest}, {after}")
     figure.set_label(
-        f"Two panels over {len(history)} epochs of {style.label}: accuracy left, cross-entropy "
+        f"Two panels over {len(history)} epochs of {look.label}: accuracy left, cross-entropy "
         "right, training dotted grey, test in colour, a dot at the lowest test loss."
     )
     return figure
@@ -240,13 +189,11 @@ def comparison(runs, reference=None):
     if reference:
         single = {variant: {0: history} for variant, history in reference.items()}
         rows.append((single, "the reference project: 50,000 images, one run each"))
-    figure = _figure(10, 3.9 * len(rows))
-    for row, (shown, caption) in zip(
-        figure.subplots(len(rows), 2, squeeze=False), rows, strict=True
-    ):
+    figure, axes = style.subplots(10, 3.9 * len(rows), len(rows), 2, squeeze=False)
+    for row, (shown, caption) in zip(axes, rows, strict=True):
         for axis, quantity in zip(row, ("accuracy", "loss"), strict=True):
             _draw(axis, shown, f"test_{quantity}")
-            _axis(axis, f"test {quantity}")
+            style.over_epochs(axis, f"test {quantity}")
         if caption:
             row[0].set_title(caption, loc="left", fontsize=10, color=INK)
     figure.axes[0].legend(frameon=False, loc="lower right")
@@ -274,19 +221,19 @@ def reproduction(runs, reference):
         "_no_classifier": "as the reference project had them: 256 channel means as logits",
         "": "with a classifier of 10 classes",
     }
-    figure = _figure(10, 7.8)
+    figure, axes = style.subplots(10, 7.8, 2, 2)
     differences = []  # of the final accuracies, ours and theirs, of the same nets
-    for row, (suffix, caption) in zip(figure.subplots(2, 2), captions.items(), strict=True):
+    for row, (suffix, caption) in zip(axes, captions.items(), strict=True):
         names = {variant: variant + suffix for variant in results.VARIANTS}
         names["fully_connected"] = "fully_connected"  # it always has a classifier
         ours = {variant: runs[name] for variant, name in names.items() if name in runs}
         for axis, quantity in zip(row, ("accuracy", "loss"), strict=True):
             for variant, history in reference.items():
-                style, values = STYLES[variant], results.column(history, f"test_{quantity}")
+                look, values = STYLES[variant], results.column(history, f"test_{quantity}")
                 epochs = results.column(history, "epoch")
-                axis.plot(epochs, values, color=style.color, linewidth=0.8, alpha=0.7)
+                axis.plot(epochs, values, color=look.color, linewidth=0.8, alpha=0.7)
             _draw(axis, ours, f"test_{quantity}")
-            _axis(axis, f"test {quantity}")
+            style.over_epochs(axis, f"test {quantity}")
         row[0].set_title(caption, loc="left", fontsize=10, color=INK)
         if suffix:
             for variant, by_seed in ours.items():
@@ -314,12 +261,13 @@ def verdicts(columns):
         columns: `{heading: verdicts}`, `claims.Verdict`s in the order of `claims.CLAIMS`.
     """
     looks = {  # marker, colour and filling
-        claims.HOLDS: ("o", "#0072B2", "#0072B2"),
-        claims.FAILS: ("X", "#D55E00", "#D55E00"),
+        claims.HOLDS: ("o", style.BLUE, style.BLUE),
+        claims.FAILS: ("X", style.VERMILION, style.VERMILION),
         claims.OPEN: ("s", FAINT, "white"),
     }
-    figure = _figure(10, 1 + 0.75 * len(claims.CLAIMS))
-    *panels, legend = figure.subplots(math.ceil((len(claims.CLAIMS) + 1) / 2), 2, sharey=True).flat
+    rows = math.ceil((len(claims.CLAIMS) + 1) / 2)
+    figure, axes = style.subplots(10, 1 + 0.75 * len(claims.CLAIMS), rows, 2, sharey=True)
+    *panels, legend = axes.flat
     for axis, claim, row in zip(
         panels, claims.CLAIMS, zip(*columns.values(), strict=True), strict=True
     ):
@@ -332,7 +280,6 @@ def verdicts(columns):
         axis.axvline(0, color=INK, linewidth=0.8)
         axis.set_title(f"{claim.number}. {claim.sentence}", loc="left", fontsize=10, color=INK)
         axis.set_yticks(range(len(columns)), columns)
-        axis.spines[["top", "right"]].set_visible(False)
     legend.axis("off")
     for word, (marker, color, face) in looks.items():
         legend.plot([], [], marker + "-", color=color, markerfacecolor=face, label=word)
@@ -365,13 +312,12 @@ def with_and_without_classifier(runs):
         runs: `{variant: {seed: history}}` with both pooling variants and their twins whose name
             ends in `_no_classifier`; lines are means over the seeds, bands lowest to highest.
     """
-    figure = _figure(10, 3.9)
-    axes = figure.subplots(1, 2, sharey=True)
+    figure, axes = style.subplots(10, 3.9, 1, 2, sharey=True)
     pooling = results.VARIANTS[1:]
     for axis, suffix, classes in zip(axes, ("", "_no_classifier"), (10, 256), strict=True):
         _draw(axis, {variant: runs[variant + suffix] for variant in pooling}, "test_loss")
         axis.axhline(np.log(classes), color=FAINT, linewidth=1)
-        _axis(axis, "test loss")
+        style.over_epochs(axis, "test loss")
         axis.text(1, np.log(classes), f"guessing among {classes}", color=INK, va="bottom")
     axes[0].set_ylim(0, 1.1 * np.log(256))
     axes[0].set_title("a classifier of 10 classes", loc="left", fontsize=10, color=INK)
@@ -395,15 +341,15 @@ def with_and_without_classifier(runs):
 def _draw(axis, runs, column):
     """One line for each variant, the mean over its seeds, and a band from lowest to highest."""
     for variant, by_seed in runs.items():
-        style, histories = STYLES[variant], list(by_seed.values())
+        look, histories = STYLES[variant], list(by_seed.values())
         epochs = results.column(histories[0], "epoch")
         values = np.array([results.column(history, column) for history in histories])
         axis.plot(
-            epochs, values.mean(0), style.line, color=style.color, linewidth=2, label=style.label
+            epochs, values.mean(0), look.line, color=look.color, linewidth=2, label=look.label
         )
         if len(histories) > 1:
             axis.fill_between(
-                epochs, values.min(0), values.max(0), color=style.color, alpha=0.2, linewidth=0
+                epochs, values.min(0), values.max(0), color=look.color, alpha=0.2, linewidth=0
             )
 
 
@@ -414,16 +360,17 @@ def run_among_recorded(history, recorded, seed):
         history: the new run's. recorded: `{seed: history}`, at least as many epochs each.
         seed: the new run's seed, for the legend.
     """
-    figure = _figure(7, 3.6)
-    axis = figure.subplots()
+    figure, axis = style.subplots(7, 3.6)
     epochs = results.column(history, "epoch")
     for i, other in enumerate(recorded.values()):
         values = results.column(other[: len(history)], "test_accuracy")
         label = f"recorded seeds {', '.join(map(str, recorded))}" if i == 0 else None
         axis.plot(epochs, values, color=FAINT, linewidth=1.2, label=label)
     values = results.column(history, "test_accuracy")
-    axis.plot(epochs, values, color="#D55E00", linewidth=2.2, marker="o", label=f"seed {seed}")
-    _axis(axis, "test accuracy")
+    axis.plot(
+        epochs, values, color=style.VERMILION, linewidth=2.2, marker="o", label=f"seed {seed}"
+    )
+    style.over_epochs(axis, "test accuracy")
     axis.legend(frameon=False, loc="lower right")
     last = [other[len(history) - 1]["test_accuracy"] for other in recorded.values()]
     inside = min(last) <= values[-1] <= max(last)
@@ -457,19 +404,3 @@ def _finding(runs):
         f"After {epochs} epochs {STYLES[best].label} is most accurate "
         f"({final['accuracy'][best]:.0%}) {ending}"
     )
-
-
-def _figure(width, height):
-    return Figure(figsize=(width, height), layout="constrained")
-
-
-def _axis(axis, quantity):
-    unit = "cross-entropy, nats" if quantity.endswith("loss") else "share of images"
-    axis.set(xlabel="epoch", ylabel=f"{quantity} ({unit})")
-    axis.xaxis.set_major_locator(MaxNLocator(integer=True))
-    axis.spines[["top", "right"]].set_visible(False)
-    axis.grid(axis="y", color="#dddddd", linewidth=0.6)
-    if quantity.endswith("accuracy"):
-        axis.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
-    elif axis.get_yscale() == "linear":
-        axis.set_ylim(bottom=0)

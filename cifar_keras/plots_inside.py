@@ -3,8 +3,8 @@
 import numpy as np
 from matplotlib.ticker import PercentFormatter
 
-from cifar_keras import inspection
-from cifar_keras.plots import FAINT, INK, STYLES, _figure
+from cifar_keras import inspection, style
+from cifar_keras.style import FAINT, INK, STYLES
 
 UNITS = {
     "shift": "pixels",
@@ -22,9 +22,8 @@ def confusion(matrix, class_names):
         class_names: names of the classes in order.
     """
     shares = matrix / matrix.sum(axis=1, keepdims=True)
-    figure = _figure(7, 5.8)
-    axis = figure.subplots()
-    picture = axis.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+    figure, axis = style.subplots(7, 5.8)
+    shown = axis.imshow(shares, cmap="Blues", vmin=0, vmax=1)
     for (row, column), share in np.ndenumerate(shares):
         color = "white" if share > 0.55 else INK if share >= 0.1 else FAINT
         axis.text(column, row, f"{100 * share:.0f}", ha="center", va="center", color=color)
@@ -33,7 +32,7 @@ def confusion(matrix, class_names):
     axis.set_yticks(ticks, class_names)
     axis.set(xlabel="predicted class", ylabel="true class")
     axis.spines[:].set_visible(False)
-    bar = figure.colorbar(picture, format=PercentFormatter(1), shrink=0.8)
+    bar = figure.colorbar(shown, format=PercentFormatter(1), shrink=0.8)
     bar.set_label("share of the true class's images")
     errors = np.where(np.eye(len(shares), dtype=bool), -1, shares)
     true, predicted = (class_names[i] for i in np.unravel_index(errors.argmax(), shares.shape))
@@ -58,13 +57,13 @@ def gallery(images, captions, columns, title, description):
     """
     rows = -(-len(images) // columns)
     lines = 1 + max(caption.count("\n") for caption in captions)
-    figure = _figure(1.3 * columns, (1.25 + 0.17 * lines) * rows + 0.4)
+    height = (1.25 + 0.17 * lines) * rows + 0.4
+    figure, axes = style.subplots(1.3 * columns, height, rows, columns, squeeze=False)
     figure.get_layout_engine().set(h_pad=0.08)
-    axes = figure.subplots(rows, columns, squeeze=False).ravel()
-    for axis, image, caption in zip(axes, images, captions, strict=False):
+    for axis, image, caption in zip(axes.flat, images, captions, strict=False):
         axis.imshow(image)
         axis.set_title(caption, fontsize=8, color=INK)
-    for axis in axes:
+    for axis in axes.flat:
         axis.set_axis_off()
     figure.suptitle(title)
     figure.set_label(description)
@@ -78,28 +77,26 @@ def reliability(logits, labels):
         logits: `{caption: {variant: floats (n, classes)}}`, a panel for each caption.
         labels: integers (n,).
     """
-    figure = _figure(4.6 * len(logits), 4.4)
-    axes = figure.subplots(1, len(logits), sharey=True)
+    figure, axes = style.subplots(4.6 * len(logits), 4.4, 1, len(logits), sharey=True)
     for axis, (caption, by_variant) in zip(axes, logits.items(), strict=True):
         axis.plot([0, 1], [0, 1], color=FAINT, linewidth=1)
         for variant, values in by_variant.items():
             images, confidence, accuracy = inspection.reliability(values, labels)
             enough = images >= 10
-            error, style = inspection.calibration_error(values, labels), STYLES[variant]
+            error, look = inspection.calibration_error(values, labels), STYLES[variant]
             axis.plot(
                 confidence[enough],
                 accuracy[enough],
-                style.line,
+                look.line,
                 marker="o",
                 markersize=4,
-                color=style.color,
+                color=look.color,
                 label=f"{100 * error:.0f} points",
             )
         axis.set(title=caption, xlabel="confidence (mean of a bin)", xlim=(0, 1), ylim=(0, 1))
         axis.title.set(fontsize=10, color=INK)
-        axis.xaxis.set_major_formatter(PercentFormatter(1))
-        axis.yaxis.set_major_formatter(PercentFormatter(1))
-        axis.spines[["top", "right"]].set_visible(False)
+        style.percent(axis.xaxis)
+        style.percent(axis.yaxis)
         axis.set_aspect("equal")
         axis.legend(
             frameon=False, fontsize=8, loc="upper left", title="calibration error", title_fontsize=8
@@ -127,14 +124,13 @@ def loss_parts(parts, lowest):
             cross-entropy in nats, as trained and with the temperature.
         lowest: `{variant: the lowest test loss of the training, in nats}`.
     """
-    figure = _figure(8, 0.95 * len(parts) + 1.3)
-    axis = figure.subplots()
+    figure, axis = style.subplots(8, 0.95 * len(parts) + 1.3)
     for row, (variant, both) in enumerate(parts.items()):
-        style = STYLES[variant]
+        look = STYLES[variant]
         for offset, (right, wrong), name in zip(
             (-0.2, 0.2), both, ("as trained", "with temperature"), strict=True
         ):
-            bar = {"height": 0.36, "color": style.color}
+            bar = {"height": 0.36, "color": look.color}
             axis.barh(row + offset, right, **bar)
             axis.barh(row + offset, wrong, left=right, alpha=0.45, hatch="//", **bar)
             text = f" {right + wrong:.2f} {name}"
@@ -148,7 +144,6 @@ def loss_parts(parts, lowest):
         xlabel="test loss (cross-entropy, nats); solid: from right images, hatched: from wrong"
     )
     axis.set_xlim(0, 1.35 * max(sum(before) for before, _ in parts.values()))
-    axis.spines[["top", "right"]].set_visible(False)
     axis.legend(frameon=False, loc="lower right")
     figure.suptitle("What overfitting added to the test loss, one number takes away")
     figure.set_label(
@@ -167,18 +162,16 @@ def feature_maps(image, maps):
         maps: `{caption: float (height, width, channels)}`, a row for each.
     """
     columns = 8
-    figure = _figure(1.15 * columns + 2.4, 1.15 * len(maps) + 0.5)
+    figure = style.figure(1.15 * columns + 2.4, 1.15 * len(maps) + 0.5)
     grid = figure.add_gridspec(len(maps), columns + 2)
     picture = figure.add_subplot(grid[:, :2])
-    picture.imshow(image)
-    picture.set_axis_off()
+    style.picture(picture, image)
     picture.set_title("the image", fontsize=9, color=INK)
     for row, (caption, values) in enumerate(maps.items()):
         chosen = np.argsort(values.mean(axis=(0, 1)))[::-1][:columns]
         for column, channel in enumerate(chosen):
             axis = figure.add_subplot(grid[row, column + 2])
-            axis.imshow(values[..., channel], cmap="viridis", vmin=0)
-            axis.set(xticks=[], yticks=[])
+            style.picture(axis, values[..., channel], vmin=0)
             if column == 0:
                 axis.set_ylabel(caption, rotation=0, ha="right", va="center", fontsize=9)
     figure.suptitle("Stage by stage: outlines first, then parts, at last a few coarse cells")
@@ -197,13 +190,12 @@ def heat_maps(images, columns):
         columns: `[(caption, [n maps]), ...]`, a column for each; each map is float
             (height, width), brighter where it is larger, on a scale of its own.
     """
-    figure = _figure(1.75 * (len(columns) + 1), 1.62 * len(images) + 0.6)
-    axes = figure.subplots(len(images), len(columns) + 1, squeeze=False)
+    rows, across = len(images), len(columns) + 1
+    figure, axes = style.subplots(1.75 * across, 1.62 * rows + 0.6, rows, across, squeeze=False)
     height, width = images.shape[1:3]
     for row, image in zip(axes, images, strict=True):
         for axis in row:
-            axis.imshow(image)
-            axis.set_axis_off()
+            style.picture(axis, image)
     for column, (caption, maps) in enumerate(columns, start=1):
         axes[0][column].set_title(caption, fontsize=9, color=INK)
         for row, values in zip(axes, maps, strict=True):
@@ -226,12 +218,11 @@ def projection(points, labels, class_names, share):
         class_names: names of the classes in order.
         share: of the variance that the two components hold, in [0, 1].
     """
-    figure = _figure(8, 4.6)
-    axis = figure.subplots()
+    figure, axis = style.subplots(8, 4.6)
     vehicle = np.isin(class_names, ("airplane", "automobile", "ship", "truck"))
     means = np.array([points[labels == i].mean(axis=0) for i in range(len(class_names))])
     turned = means[vehicle, 0].mean() < means[~vehicle, 0].mean()
-    kinds = (("animals", ~vehicle, "#D55E00", "o"), ("vehicles", vehicle, "#0072B2", "s"))
+    kinds = (("animals", ~vehicle, style.VERMILION, "o"), ("vehicles", vehicle, style.BLUE, "s"))
     for kind, of_kind, color, marker in kinds:
         shown = points[of_kind[labels]].T
         axis.scatter(*shown, s=12, color=color, marker=marker, alpha=0.35, label=kind)
@@ -250,7 +241,6 @@ def projection(points, labels, class_names, share):
             )
     axis.set(xlabel="first principal component; lines lead to the means of the classes", yticks=[])
     axis.set_ylabel("second principal component", labelpad=50)
-    axis.spines[["top", "right"]].set_visible(False)
     axis.legend(frameon=False, loc="upper center", ncols=2)
     figure.suptitle(
         f"Two directions hold {share:.0%} of the variance, and part vehicles from animals"
@@ -270,20 +260,18 @@ def robustness(accuracy, classes=10):
         accuracy: `{kind: {variant: {strength: accuracy in [0, 1]}}}`, strength 0 included.
         classes: how many there are, for the line of guessing.
     """
-    figure = _figure(2.9 * len(accuracy), 3.6)
-    axes = figure.subplots(1, len(accuracy), sharey=True)
+    figure, axes = style.subplots(2.9 * len(accuracy), 3.6, 1, len(accuracy), sharey=True)
     for axis, (kind, by_variant) in zip(axes, accuracy.items(), strict=True):
         for variant, values in by_variant.items():
-            style = STYLES[variant]
-            line = {"color": style.color, "linestyle": style.line, "linewidth": 2}
-            axis.plot(values.keys(), values.values(), marker="o", label=style.label, **line)
+            look = STYLES[variant]
+            line = {"color": look.color, "linestyle": look.line, "linewidth": 2}
+            axis.plot(values.keys(), values.values(), marker="o", label=look.label, **line)
         axis.axhline(1 / classes, color=FAINT, linewidth=1)
         axis.set(title=kind, xlabel=f"strength ({UNITS[kind]})", ylim=(0, None))
         axis.set_xticks(list(values))
-        axis.spines[["top", "right"]].set_visible(False)
-        axis.grid(axis="y", color="#dddddd", linewidth=0.6)
+        style.grid(axis)
     axes[0].set_ylabel("accuracy (share of images)")
-    axes[0].yaxis.set_major_formatter(PercentFormatter(1))
+    style.percent(axes[0].yaxis)
     axes[0].text(0, 1 / classes, "guessing", color=INK, va="bottom", fontsize=9)
     figure.legend(
         *axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=3, frameon=False

@@ -4,11 +4,8 @@ import numpy as np
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import NullFormatter, PercentFormatter
 
-from cifar_keras import results
-from cifar_keras.plots import FAINT, INK, STYLES, _figure
-
-# Three or four things that are no variants of the network (Okabe & Ito's palette).
-COLORS, LINES = ("#D55E00", "#56B4E9", "#0072B2", "#CC79A7"), ("-", "--", "-.", ":")
+from cifar_keras import results, style
+from cifar_keras.style import COLORS, FAINT, INK, LINES, STYLES
 
 
 def influence_of_pixels(valid, same, trained):
@@ -18,14 +15,13 @@ def influence_of_pixels(valid, same, trained):
         valid, same: paths from each pixel through seven 3×3 windows, without padding and with
             it. trained: mean size of a trained network's gradient at each pixel. All (32, 32).
     """
-    figure = _figure(9.4, 3.9)
+    figure, axes = style.subplots(9.4, 3.9, 1, 3, sharey=True)
     maps = {
         "seven layers, no padding": valid,
         "seven layers, padded": same,
         "the trained network, padded": trained,
     }
     figure.set_layout_engine("compressed")
-    axes = figure.subplots(1, 3, sharey=True)
     for axis, (title, values) in zip(axes, maps.items(), strict=True):
         shown = axis.imshow(values / values.max(), vmin=0, vmax=1, cmap="cividis")
         corner = values[[0, 0, -1, -1], [0, -1, 0, -1]].mean() / values[14:18, 14:18].mean()
@@ -50,12 +46,14 @@ def receptive_fields(fields, start, side, effective):
         start: first row and column of the square that the unit can see; side: its side.
         effective: `{when: side of the centred square that holds 95% of the squared gradient}`.
     """
-    figure = _figure(8.6, 4.6)
+    figure, axes = style.subplots(8.6, 4.6, 1, len(fields), sharey=True)
     figure.set_layout_engine("compressed")
-    axes = figure.subplots(1, len(fields), sharey=True)
     for axis, (when, values) in zip(axes, fields.items(), strict=True):
         shown = axis.imshow(np.sqrt(values / values.max()), cmap="cividis", vmin=0, vmax=1)
-        for width, color, line in ((side, "#ffffff", "--"), (effective[when], "#D55E00", "-")):
+        for width, color, line in (
+            (side, "#ffffff", "--"),
+            (effective[when], style.VERMILION, "-"),
+        ):
             corner = start + (side - width) / 2 - 0.5
             axis.add_patch(
                 Rectangle((corner, corner), width, width, fill=False, ec=color, ls=line, lw=2)
@@ -79,16 +77,15 @@ def pools(accuracy, images):
     Args:
         accuracy: `{pool: test accuracy in [0, 1]}`. images: how many it was measured on.
     """
-    figure = _figure(7.5, 2.8)
-    axis = figure.subplots()
+    figure, axis = style.subplots(7.5, 2.8)
     for row, (_name, value) in enumerate(accuracy.items()):
         reach = 1.96 * results.standard_error(value, images)
         axis.errorbar(value, row, xerr=reach, fmt="o", color=COLORS[2], capsize=4, linewidth=1.6)
     axis.set_yticks(range(len(accuracy)), list(accuracy))
     axis.set(xlabel="test accuracy (share of images), 95% interval of the test set")
     axis.set_ylim(len(accuracy) - 0.5, -0.5)
-    axis.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
-    _open(axis, "x")
+    style.percent(axis.xaxis)
+    style.grid(axis, "x")
     best = max(accuracy, key=accuracy.get)
     figure.suptitle(f"After three epochs “{best}” is highest, by less than it may be sure of")
     low, high = min(accuracy.values()), max(accuracy.values())
@@ -107,22 +104,21 @@ def costs_by_layer(costs):
     Args:
         costs: `{layer: (parameters, multiply-adds)}`, as `measure.costs` returns.
     """
-    figure = _figure(8.4, 3.8)
-    axis = figure.subplots()
+    figure, axis = style.subplots(8.4, 3.8)
     values = np.array(list(costs.values()), float)
     shares = values / values.sum(axis=0)
     place = np.arange(len(costs))
     for shift, column, color, label in (
         (-0.2, 0, COLORS[2], f"{values[:, 0].sum():,.0f} parameters"),
-        (0.2, 1, "#E69F00", f"{values[:, 1].sum() / 1e6:.1f} million multiply-adds"),
+        (0.2, 1, style.ORANGE, f"{values[:, 1].sum() / 1e6:.1f} million multiply-adds"),
     ):
         axis.bar(place + shift, shares[:, column], 0.38, color=color, label=label)
     names = [name.replace("convolution_", "conv ") for name in costs]
     axis.set_xticks(place, names)
     axis.set(xlabel="layer, in order", ylabel="share of the network")
-    axis.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+    style.percent(axis.yaxis)
     axis.legend(frameon=False, loc="upper left")
-    _open(axis, "y")
+    style.grid(axis)
     most = [list(costs)[i].replace("_", " ") for i in shares.argmax(axis=0)]
     figure.suptitle(f"Most parameters: {most[0]} layer; most work: {most[1]}")
     figure.set_label(
@@ -143,8 +139,7 @@ def signal_over_depth(signal, formula):
         signal: `{initialisation: {layer: (activations, gradients)}}`, root mean squares.
         formula: `{initialisation: {layer: predicted root mean square of the activations}}`.
     """
-    figure = _figure(9, 3.9)
-    forwards, backwards = figure.subplots(1, 2)
+    figure, (forwards, backwards) = style.subplots(9, 3.9, 1, 2)
     for (name, by_layer), color, line in zip(signal.items(), COLORS, LINES, strict=False):
         depth = np.arange(1, len(by_layer) + 1)
         activations, gradients = np.array(list(by_layer.values())).T
@@ -155,7 +150,7 @@ def signal_over_depth(signal, formula):
     forwards.legend(frameon=False, loc="lower left")
     for axis, text in ((forwards, "activations"), (backwards, "gradient of the loss")):
         axis.set(xlabel="convolution", ylabel=f"root mean square, {text}", yscale="log")
-        _open(axis, "y")
+        style.grid(axis)
     last = {name: list(by_layer.values())[-1][0] for name, by_layer in signal.items()}
     weakest = min(last, key=last.get)
     figure.suptitle(
@@ -176,8 +171,7 @@ def descent_by_scale(steps, losses):
     Args:
         steps: (n,). losses: `{normalisation: losses (n,), as shares of the first}`.
     """
-    figure = _figure(7.5, 3.8)
-    axis = figure.subplots()
+    figure, axis = style.subplots(7.5, 3.8)
     for (method, values), color, line in zip(losses.items(), COLORS, LINES, strict=True):
         axis.plot(steps, values, line, color=color, linewidth=2.2, label=f"“{method}”")
     axis.axhline(0.01, color=FAINT, linewidth=1)
@@ -185,7 +179,7 @@ def descent_by_scale(steps, losses):
     axis.set(xscale="log", yscale="log", ylim=(1e-3, 1.3))
     axis.set(xlabel="steps of gradient descent", ylabel="squared loss, share of the start")
     axis.legend(frameon=False, loc="lower left", bbox_to_anchor=(0.06, 0.0))
-    _open(axis, "y")
+    style.grid(axis)
     first = {m: steps[np.argmax(values < 0.01)] for m, values in losses.items()}
     slow, quick = max(first, key=first.get), min(first, key=first.get)
     figure.suptitle(
@@ -205,15 +199,14 @@ def descent_at_the_bound(losses):
     Args:
         losses: `{which rate: losses in nats, step by step}`, the lower one first.
     """
-    figure = _figure(6.5, 3.4)
-    axis = figure.subplots()
+    figure, axis = style.subplots(6.5, 3.4)
     for (which, values), color, line in zip(
         losses.items(), (COLORS[2], COLORS[0]), LINES, strict=False
     ):
         axis.plot(values, line, marker="o", color=color, linewidth=2, label=which)
     axis.set(xlabel="step of gradient descent", ylabel="loss (cross-entropy, nats)")
     axis.legend(frameon=False, loc="upper right")
-    _open(axis, "y")
+    style.grid(axis)
     figure.suptitle("Below the bound the loss falls; above it, it is thrown out of the valley")
     figure.set_label(
         f"Loss over the steps of gradient descent, {' and '.join(losses)}: the first falls "
@@ -228,8 +221,7 @@ def range_test(rates, losses, bound):
     Args:
         rates: (n,). losses: (n,), in nats. bound: the rate up to which Adam is stable.
     """
-    figure = _figure(7.5, 3.8)
-    axis = figure.subplots()
+    figure, axis = style.subplots(7.5, 3.8)
     smooth = np.convolve(losses, np.ones(9) / 9, "valid")
     axis.plot(rates, losses, ".", color=FAINT, label="one batch")
     axis.plot(rates[4:-4], smooth, color=COLORS[2], linewidth=2.2, label="mean of 9 batches")
@@ -239,7 +231,7 @@ def range_test(rates, losses, bound):
     axis.set(xscale="log", ylim=(low, high))
     axis.set(xlabel="learning rate", ylabel="training loss (cross-entropy, nats)")
     axis.legend(frameon=False, loc="upper left")
-    _open(axis, "y")
+    style.grid(axis)
     breaks = rates[4:-4][np.argmax(smooth > smooth[0] + 0.1)]
     figure.suptitle(
         f"At {breaks / 1e-3:.0f} times the reference's learning rate the training breaks"
@@ -258,12 +250,11 @@ def batch_sizes(noise_scales):
     Args:
         noise_scales: `{when: noise scale in images}`.
     """
-    figure = _figure(9, 3.8)
+    figure, axes = style.subplots(9, 3.8, 1, len(noise_scales), sharey=True)
     sizes = np.logspace(0, 11, 200, base=2)
-    axes = figure.subplots(1, len(noise_scales), sharey=True)
     for axis, (when, noise) in zip(np.ravel(axes), noise_scales.items(), strict=True):
         axis.plot(sizes, 1 + noise / sizes, color=COLORS[2], linewidth=2.2, label="steps")
-        axis.plot(sizes, 1 + sizes / noise, "--", color="#E69F00", linewidth=2.2, label="images")
+        axis.plot(sizes, 1 + sizes / noise, "--", color=style.ORANGE, linewidth=2.2, label="images")
         axis.axvline(64, color=INK, linewidth=1, linestyle=":")
         axis.text(70, 90, "64", color=INK, fontsize=10)
         axis.axvline(noise, color=FAINT, linewidth=1)
@@ -271,7 +262,7 @@ def batch_sizes(noise_scales):
         axis.set_xticks([1, 4, 16, 64, 256, 1024], [1, 4, 16, 64, 256, 1024])
         axis.xaxis.set_minor_formatter(NullFormatter())
         axis.set_title(f"{when}: noise scale {noise:.0f} (grey)", fontsize=10, color=INK)
-        _open(axis, "y")
+        style.grid(axis)
     np.ravel(axes)[0].set_ylabel("times the fewest possible")
     np.ravel(axes)[0].legend(frameon=False, loc="center right")
     values = list(noise_scales.values())
@@ -293,14 +284,13 @@ def weights_into_dead_channels(weights):
     Args:
         weights: absolute values times the root of the fan-in, uniform in [0, 1] at the start.
     """
-    figure = _figure(7.5, 3.6)
-    axis = figure.subplots()
+    figure, axis = style.subplots(7.5, 3.6)
     bins = np.linspace(0, 1.2, 41)
     axis.hist(weights, bins, density=True, color=COLORS[2], label="after the training")
     axis.step([0, 1, 1], [1, 1, 0], color=COLORS[0], linewidth=2, label="at the start")
     axis.set(xlabel="size of a weight times the root of the fan-in", ylabel="density of weights")
     axis.legend(frameon=False)
-    _open(axis, "y")
+    style.grid(axis)
     wiped = np.mean(weights < 0.03)
     figure.suptitle(f"A decay of 1e-6 wiped out {wiped:.0%} of the weights into dead channels")
     figure.set_label(
@@ -317,21 +307,20 @@ def dropout_sweep(losses):
         losses: `{(place, rate): (training loss, test loss) in nats}`; the places are
             "convolutions" and "classifier", without dropout first.
     """
-    figure = _figure(7.5, 3.6)
-    axis = figure.subplots()
+    figure, axis = style.subplots(7.5, 3.6)
     places = {"convolutions": "behind convolutions", "classifier": "before the classifier"}
     labels = [f"rate {rate:g}\n{places[place]}" for place, rate in losses]
     training, test = np.array(list(losses.values())).T
     position = np.arange(len(labels))
     axis.vlines(position, training, test, color=FAINT, linewidth=1.2, zorder=0)
     axis.plot(position, training, "o", color=FAINT, markersize=8, label="training")
-    axis.plot(position, test, "s", color="#009E73", markersize=8, label="test")
+    axis.plot(position, test, "s", color=style.GREEN, markersize=8, label="test")
     axis.set_xticks(position, labels)
     axis.set(xlim=(-0.5, len(labels) - 0.5), xlabel="dropout")
     axis.set_ylabel("loss (cross-entropy, nats)")
     axis.set_ylim(0, 1.1 * max(test.max(), training.max()))
     axis.legend(frameon=False, loc="lower right")
-    _open(axis, "y")
+    style.grid(axis)
     gap = test - training
     figure.suptitle(
         f"Dropout narrows the gap from {gap[0]:.1f} nats to {gap[1:].min():.1f}, "
@@ -352,10 +341,9 @@ def seeds_needed(seeds, reach):
     Args:
         seeds: numbers of seeds (n,). reach: half width of the 95% interval, shares of images.
     """
-    figure = _figure(7, 3.6)
-    axis = figure.subplots()
-    style = STYLES["average_pooling_dropout"]
-    axis.plot(seeds, 100 * reach, color=style.color, linewidth=2.2)
+    figure, axis = style.subplots(7, 3.6)
+    look = STYLES["average_pooling_dropout"]
+    axis.plot(seeds, 100 * reach, color=look.color, linewidth=2.2)
     axis.axhline(0.5, color=COLORS[0], linewidth=1.4, linestyle="--")
     axis.text(seeds[-1], 0.52, "half a point", color=COLORS[0], ha="right", va="bottom")
     axis.set(xscale="log", yscale="log")
@@ -365,7 +353,7 @@ def seeds_needed(seeds, reach):
     axis.set_yticks([0.2, 0.5, 1, 2, 5, 10], [0.2, 0.5, 1, 2, 5, 10])
     for direction in (axis.xaxis, axis.yaxis):
         direction.set_minor_formatter(NullFormatter())
-    _open(axis, "y")
+    style.grid(axis)
     enough = seeds[np.argmax(reach < 0.005)] if (reach < 0.005).any() else None
     figure.suptitle(
         f"To see half a point takes {enough} seeds"
@@ -378,9 +366,3 @@ def seeds_needed(seeds, reach):
         "half a point."
     )
     return figure
-
-
-def _open(axis, grid):
-    axis.spines[["top", "right"]].set_visible(False)
-    axis.set_axisbelow(True)
-    axis.grid(axis=grid, color="#dddddd", linewidth=0.6)

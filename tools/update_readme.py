@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 from cifar_keras import environment  # noqa: F401  quietly  isort: skip
-from cifar_keras import claims, models, plots, results, study
+from cifar_keras import claims, models, plots, results, study, style
 
 ROOT = Path(__file__).parents[1]
 SEEDS = results.RESULTS / "seeds"
@@ -61,7 +61,7 @@ def with_tables(readme):
 
 if __name__ == "__main__":
     runs, full, reference = runs_of_all()
-    plots.save(plots.comparison(results.paired(runs), reference), SEEDS / "comparison.png")
-    plots.save(plots.reproduction(full, reference), FULL / "reproduction.png")
+    style.save(plots.comparison(results.paired(runs), reference), SEEDS / "comparison.png")
+    style.save(plots.reproduction(full, reference), FULL / "reproduction.png")
     readme = ROOT / "README.md"
     readme.write_text(with_tables(readme.read_text(encoding="utf-8")), encoding="utf-8")

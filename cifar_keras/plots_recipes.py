@@ -1,14 +1,14 @@
 """The figures of notebook 08, where accuracy comes from and what it costs; as in `plots`."""
 
 import numpy as np
-from matplotlib.ticker import NullFormatter, PercentFormatter
+from matplotlib.ticker import NullFormatter
 
-from cifar_keras import claims
-from cifar_keras.plots import FAINT, INK, STYLES, _figure
+from cifar_keras import claims, style
+from cifar_keras.style import FAINT, INK, STYLES
 
-# Okabe & Ito's palette, from the largest feature maps to what follows them.
-SIZES = ("#56B4E9", "#0072B2", "#E69F00", "#D55E00", "#CC79A7")
-OURS, REFERENCE = "#D55E00", "#E69F00"
+# From the largest feature maps to what follows them.
+SIZES = (style.SKY, style.BLUE, style.ORANGE, style.VERMILION, style.PURPLE)
+OURS, REFERENCE = style.VERMILION, style.ORANGE
 
 
 def parameter_diet(parameters):
@@ -18,8 +18,7 @@ def parameter_diet(parameters):
         parameters: `{net: {group of layers: trainable parameters}}`, the same groups in each, up
             to five.
     """
-    figure = _figure(9, 0.8 * len(parameters) + 1.9)
-    axis = figure.subplots()
+    figure, axis = style.subplots(9, 0.8 * len(parameters) + 1.9)
     groups = list(next(iter(parameters.values())))
     for row, counts in enumerate(parameters.values()):
         left = 0
@@ -32,7 +31,6 @@ def parameter_diet(parameters):
     axis.set_yticks(range(len(nets)), nets)
     axis.invert_yaxis()
     axis.set(xlabel="trainable parameters (millions)", xlim=(0, 1.2 * max(totals) / 1e6))
-    axis.spines[["top", "right"]].set_visible(False)
     axis.legend(frameon=False, loc="lower right")
     times = totals[0] / totals[-1]
     figure.suptitle(f"{nets[-1]} has {times:.0f} times fewer parameters than {nets[0]}")
@@ -55,22 +53,20 @@ def idle_weights(counts):
         counts: `{variant: {layer: (weights at 0, all weights)}}`, layers in order; the one with the
             most layers first.
     """
-    figure = _figure(9, 3.8)
-    axis = figure.subplots()
+    figure, axis = style.subplots(9, 3.8)
     layers, totals = list(next(iter(counts.values()))), {}
     for variant, of_layers in counts.items():
-        style, (idle, every) = STYLES[variant], np.sum(list(of_layers.values()), axis=0)
-        totals[style.label] = idle / every
+        look, (idle, every) = STYLES[variant], np.sum(list(of_layers.values()), axis=0)
+        totals[look.label] = idle / every
         places = [layers.index(layer) for layer in of_layers]
         shares = [at_zero / weights for at_zero, weights in of_layers.values()]
-        label = f"{style.label}: {idle / every:.0%} of all"
-        axis.plot(places, shares, style.line, color=style.color, marker="o", label=label)
+        label = f"{look.label}: {idle / every:.0%} of all"
+        axis.plot(places, shares, look.line, color=look.color, marker="o", label=label)
     axis.set_xticks(
         range(len(layers)), [layer.replace("convolution_", "conv ") for layer in layers]
     )
     axis.set(xlabel="layer", ylabel="weights at 0 (share)", ylim=(0, None))
-    axis.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
-    axis.spines[["top", "right"]].set_visible(False)
+    style.percent(axis.yaxis)
     axis.legend(frameon=False, loc="upper left")
     most = max(totals, key=totals.get)
     figure.suptitle(f"Training itself put {totals[most]:.0%} of {most}'s weights out of work")
@@ -89,11 +85,9 @@ def schedule(rates):
     Args:
         rates: learning rates (steps,).
     """
-    figure = _figure(6.4, 2.8)
-    axis = figure.subplots()
+    figure, axis = style.subplots(6.4, 2.8)
     axis.plot(np.arange(1, len(rates) + 1), rates, color=OURS, linewidth=2.2)
     axis.set(xlabel="step", ylabel="learning rate", ylim=(0, None))
-    axis.spines[["top", "right"]].set_visible(False)
     figure.suptitle("Up quickly, down slowly, and to nothing at the end")
     figure.set_label(
         "The learning rate over the steps: a straight line up from zero over the first fifth of "
@@ -109,8 +103,7 @@ def directions(gradient, step):
         gradient, step: arrays (height, width, channels, filters), each taken as a matrix with one
             column a filter; its singular values are shown, over the largest.
     """
-    figure = _figure(6.4, 3.2)
-    axis = figure.subplots()
+    figure, axis = style.subplots(6.4, 3.2)
     values = [np.linalg.svd(np.reshape(a, (-1, a.shape[-1])))[1] for a in (gradient, step)]
     for sizes, label, color, line in zip(
         values, ("gradient", "Muon's step"), (REFERENCE, OURS), ("--", "-"), strict=True
@@ -119,8 +112,7 @@ def directions(gradient, step):
         axis.plot(places, sizes / sizes[0], line, color=color, marker=".", label=label)
     axis.set(xlabel="direction (singular vector)", ylabel="distance over the first", yscale="log")
     axis.set_ylim(None, 1.5)
-    axis.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
-    axis.spines[["top", "right"]].set_visible(False)
+    style.percent(axis.yaxis)
     axis.legend(frameon=False, loc="upper right", bbox_to_anchor=(1, 0.75))
     first, evened = (100 * sizes[len(sizes) // 2] / sizes[0] for sizes in values)
     figure.suptitle(
@@ -144,8 +136,7 @@ def ladder(accuracies):
     names, values = list(accuracies), np.array(list(accuracies.values()))
     means, gains = values.mean(axis=1), np.diff(values, axis=0)
     verdicts = [claims.judge(gain) for gain in gains]
-    figure = _figure(9, 0.55 * len(names) + 1.5)
-    axis = figure.subplots()
+    figure, axis = style.subplots(9, 0.55 * len(names) + 1.5)
     for row, of_seeds in enumerate(values):
         color = REFERENCE if row == 0 else OURS
         axis.plot(of_seeds, [row] * len(of_seeds), "o", color=color, alpha=0.5, markersize=6)
@@ -160,10 +151,8 @@ def ladder(accuracies):
     axis.invert_yaxis()
     axis.set_xlabel(f"test accuracy (dots: {values.shape[1]} seeds, bars: their means)")
     axis.set_xlim(values.min() - 0.05 * np.ptp(values), right + 0.3 * np.ptp(values))
-    axis.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
-    axis.spines[["top", "right"]].set_visible(False)
-    axis.set_axisbelow(True)
-    axis.grid(axis="x", color="#dddddd", linewidth=0.6)
+    style.percent(axis.xaxis)
+    style.grid(axis, "x")
     gained, lost = sum(v.low > 0 for v in verdicts), sum(v.high < 0 for v in verdicts)
     figure.suptitle(
         f"From {means[0]:.0%} to {means[-1]:.0%} in {len(gains)} changes; beyond the scatter of "
@@ -183,17 +172,15 @@ def race(histories):
     Args:
         histories: `{net: [(seconds, test accuracy), ...]}`, the reference project's net first.
     """
-    figure = _figure(7, 3.6)
-    axis = figure.subplots()
+    figure, axis = style.subplots(7, 3.6)
     for (name, points), color, line in zip(
         histories.items(), (REFERENCE, OURS), ("--", "-"), strict=True
     ):
         seconds, accuracies = zip(*points, strict=True)
         axis.plot(seconds, accuracies, line, color=color, linewidth=2, marker=".", label=name)
     axis.set(xlabel="seconds of training", ylabel="test accuracy (share of images)")
-    axis.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
-    axis.spines[["top", "right"]].set_visible(False)
-    axis.grid(axis="y", color="#dddddd", linewidth=0.6)
+    style.percent(axis.yaxis)
+    style.grid(axis)
     axis.legend(frameon=False, loc="lower right")
     (reference, theirs), (ours, own) = histories.items()
     difference = 100 * (own[-1][1] - theirs[-1][1])
@@ -214,8 +201,7 @@ def accuracy_by_parameters(nets, goal=0.9):
         nets: `{net: (trainable parameters, accuracies in [0, 1], one for each seed)}`, the
             reference project's first. goal: the accuracy to reach.
     """
-    figure = _figure(7, 3.8)
-    axis = figure.subplots()
+    figure, axis = style.subplots(7, 3.8)
     axis.axhline(goal, color=FAINT, linewidth=1, linestyle="--")
     for i, (name, (parameters, accuracies)) in enumerate(nets.items()):
         color, mean = REFERENCE if i == 0 else OURS, np.mean(accuracies)
@@ -230,8 +216,7 @@ def accuracy_by_parameters(nets, goal=0.9):
     ticks = [n for n in (100_000, 200_000, 500_000, 1_000_000, 2_000_000) if n >= min(counts) / 2]
     axis.set_xticks(ticks, [f"{n:,}" for n in ticks])
     axis.xaxis.set_minor_formatter(NullFormatter())
-    axis.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
-    axis.spines[["top", "right"]].set_visible(False)
+    style.percent(axis.yaxis)
     past = [n for n, (_, accuracies) in nets.items() if np.mean(accuracies) >= goal]
     fewest = min(past, key=lambda name: nets[name][0]) if past else None
     figure.suptitle(

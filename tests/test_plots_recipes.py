@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from cifar_keras import plots_fast as figures
+from cifar_keras import plots_recipes as figures
 
 PARAMETERS = {
     "large": {"32×32": 100_000, "4×4": 900_000},

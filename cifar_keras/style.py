@@ -1,0 +1,110 @@
+"""How every figure of the course looks, and how it is shown and saved.
+
+A figure's label (`figure.get_label()`) is its description in words, for whoever cannot see it.
+"""
+
+import base64
+import io
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from IPython.display import display
+from matplotlib import rc_context
+from matplotlib.axes import Axes
+from matplotlib.axis import Axis
+from matplotlib.figure import Figure
+from matplotlib.image import AxesImage
+from matplotlib.ticker import MaxNLocator, PercentFormatter
+
+from cifar_keras import files
+
+# The colour-blind safe palette of Okabe & Ito (2008), without its yellow, too pale on white.
+ORANGE, SKY, GREEN, BLUE = "#E69F00", "#56B4E9", "#009E73", "#0072B2"
+VERMILION, PURPLE = "#D55E00", "#CC79A7"
+INK, FAINT, GRID = "#333333", "#999999", "#dddddd"
+# Up to four things that are no variants of the net.
+COLORS, LINES = (VERMILION, SKY, BLUE, PURPLE), ("-", "--", "-.", ":")
+
+
+@dataclass(frozen=True)
+class Style:
+    """How one variant looks in every figure."""
+
+    label: str
+    color: str
+    line: str
+
+
+# The reference project's blue, yellow, green; they differ in lightness and line style too, and so
+# in grey.
+STYLES = {
+    "fully_connected": Style("fully connected", BLUE, "-"),
+    "average_pooling": Style("average pooling", ORANGE, "--"),
+    "average_pooling_dropout": Style("average pooling + dropout", GREEN, "-."),
+}
+
+
+def figure(width: float, height: float) -> Figure:
+    """An empty figure, `width` × `height` inches, that makes room for its labels."""
+    return Figure(figsize=(width, height), layout="constrained")
+
+
+def subplots(
+    width: float, height: float, rows: int = 1, columns: int = 1, **options: Any
+) -> tuple[Figure, Any]:
+    """A figure and its axes as `pyplot.subplots` gives them, open at the top and the right."""
+    drawn = figure(width, height)
+    with rc_context({"axes.spines.top": False, "axes.spines.right": False}):
+        return drawn, drawn.subplots(rows, columns, **options)
+
+
+def grid(axis: Axes, direction: str = "y") -> None:
+    """Pale lines behind what is drawn, from the ticks of "x" or "y"."""
+    axis.set_axisbelow(True)
+    axis.grid(axis=direction, color=GRID, linewidth=0.6)
+
+
+def percent(axis: Axis) -> None:
+    """Shares of 1 along `axis.xaxis` or `axis.yaxis` as whole percents."""
+    axis.set_major_formatter(PercentFormatter(1, decimals=0))
+
+
+def over_epochs(axis: Axes, quantity: str) -> None:
+    """The axes of a learning curve, once it is drawn; the quantity ends in "accuracy" or "loss"."""
+    unit = "cross-entropy, nats" if quantity.endswith("loss") else "share of images"
+    axis.set(xlabel="epoch", ylabel=f"{quantity} ({unit})")
+    axis.xaxis.set_major_locator(MaxNLocator(integer=True))
+    grid(axis)
+    if quantity.endswith("accuracy"):
+        percent(axis.yaxis)
+    elif axis.get_yscale() == "linear":
+        axis.set_ylim(bottom=0)
+
+
+def picture(axis: Axes, image: Any, **options: Any) -> AxesImage:
+    """An image without ticks and frame; `options` are those of `Axes.imshow`."""
+    axis.set(xticks=[], yticks=[])
+    axis.spines[:].set_visible(False)
+    return axis.imshow(image, **options)
+
+
+def show(figure: Figure) -> None:
+    """Displays a figure in a notebook, with its description as its text alternative."""
+    png = io.BytesIO()
+    figure.savefig(png, format="png", dpi=100)
+    display(
+        {
+            "image/png": base64.b64encode(png.getvalue()).decode(),
+            "text/plain": figure.get_label(),
+        },
+        metadata={"image/png": {"alt": figure.get_label()}},
+        raw=True,
+    )
+
+
+def save(figure: Figure, path: Path) -> None:
+    """Writes a figure to `path` as PNG, its description in the file's metadata."""
+    png = io.BytesIO()
+    figure.savefig(png, format="png", dpi=150, metadata={"Description": figure.get_label()})
+    files.write(path, png.getbuffer())
