@@ -28,10 +28,11 @@ def image_grid(images, labels, class_names, columns=10):
         for axis, image in zip(axes[row], images[chosen], strict=True):
             style.picture(axis, image)
         axes[row][0].set_ylabel(name, rotation=0, ha="right", va="center")
-    figure.suptitle(f"{len(class_names)} classes, 32×32 pixels: enough to tell, most of the time")
+    height, width = images.shape[1:3]
+    figure.suptitle(f"{rows} classes, {columns} images of each, {width}×{height} pixels")
     figure.set_label(
         f"A grid of photographs, one row for each class ({', '.join(class_names)}), "
-        f"{columns} images a row, each 32 by 32 pixels."
+        f"{columns} images a row, each {width} by {height} pixels."
     )
     return figure
 
@@ -156,10 +157,8 @@ def learning_curves(history, variant):
         axis.plot(epochs, test, color=look.color, linestyle=look.line, linewidth=2)
         lowest = summary.lowest_loss_epoch
         axis.plot(lowest, test[lowest - 1], "o", color=look.color)
-        for values, text, color in ((training, "training", FAINT), (test, "test", look.color)):
-            axis.annotate(
-                f" {text}", (epochs[-1], values[-1]), color=color, va="center", clip_on=False
-            )
+        for values, text in ((training, " training"), (test, " test")):
+            axis.annotate(text, (epochs[-1], values[-1]), color=INK, va="center", clip_on=False)
         style.over_epochs(axis, quantity)
         axis.set_xlim(0.5, len(epochs) * 1.16)
     if summary.loss_rises:

@@ -25,7 +25,7 @@ def confusion(matrix, class_names):
     figure, axis = style.subplots(7, 5.8)
     shown = axis.imshow(shares, cmap="Blues", vmin=0, vmax=1)
     for (row, column), share in np.ndenumerate(shares):
-        color = "white" if share > 0.55 else INK if share >= 0.1 else FAINT
+        color = "white" if share > 0.715 else "black"  # contrast with the cell: 4.5:1 or more
         axis.text(column, row, f"{100 * share:.0f}", ha="center", va="center", color=color)
     ticks = range(len(class_names))
     axis.set_xticks(ticks, class_names, rotation=40, ha="right")
@@ -260,7 +260,7 @@ def robustness(accuracy, classes=10):
         accuracy: `{kind: {variant: {strength: accuracy in [0, 1]}}}`, strength 0 included.
         classes: how many there are, for the line of guessing.
     """
-    figure, axes = style.subplots(2.9 * len(accuracy), 3.6, 1, len(accuracy), sharey=True)
+    figure, axes = style.subplots(max(7.5, 2.9 * len(accuracy)), 3.6, 1, len(accuracy), sharey=True)
     for axis, (kind, by_variant) in zip(axes, accuracy.items(), strict=True):
         for variant, values in by_variant.items():
             look = STYLES[variant]

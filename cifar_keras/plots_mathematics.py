@@ -345,7 +345,7 @@ def seeds_needed(seeds, reach):
     look = STYLES["average_pooling_dropout"]
     axis.plot(seeds, 100 * reach, color=look.color, linewidth=2.2)
     axis.axhline(0.5, color=COLORS[0], linewidth=1.4, linestyle="--")
-    axis.text(seeds[-1], 0.52, "half a point", color=COLORS[0], ha="right", va="bottom")
+    axis.text(seeds[-1], 0.52, "half a point", color=INK, ha="right", va="bottom")
     axis.set(xscale="log", yscale="log")
     axis.set(xlabel="seeds of each network", ylabel="95% interval, ± points of accuracy")
     ticks = [n for n in (3, 5, 10, 20, 50, 100, 200) if seeds[0] <= n <= seeds[-1]]

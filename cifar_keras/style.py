@@ -22,6 +22,7 @@ from cifar_keras import files
 # The colour-blind safe palette of Okabe & Ito (2008), without its yellow, too pale on white.
 ORANGE, SKY, GREEN, BLUE = "#E69F00", "#56B4E9", "#009E73", "#0072B2"
 VERMILION, PURPLE = "#D55E00", "#CC79A7"
+# Text is INK or black; most of the other colours are too pale for it (below 4.5:1 on white).
 INK, FAINT, GRID = "#333333", "#999999", "#dddddd"
 # Up to four things that are no variants of the net.
 COLORS, LINES = (VERMILION, SKY, BLUE, PURPLE), ("-", "--", "-.", ":")

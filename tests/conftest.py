@@ -2,8 +2,14 @@
 
 import shutil
 
+from unittest import mock
+
+import numpy as np
 import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 
 # environment first, as everywhere: the processes that tests start inherit its settings, and have to
 # compute the same digits.
@@ -77,7 +83,7 @@ def make_history():
 
 
 @pytest.fixture(scope="session")
-def check_figures():
+def check_figures(check_legible):
     """A function that checks figures, by the name of their function, for what all of them need."""
 
     def check(module, drawn):
@@ -89,11 +95,53 @@ def check_figures():
         assert drawn.keys() == public
         for name, figure in drawn.items():
             assert isinstance(figure, Figure)
-            assert len(figure.get_suptitle()) > 20, name
-            assert len(figure.get_label()) > 60, name
-            assert all(axis.get_xlabel() or axis.get_ylabel() for axis in figure.axes), name
-            figure.canvas.draw()
-            right = figure._suptitle.get_window_extent().x1
-            assert right <= figure.bbox.x1, f"the title of {name} is wider than the figure"
+            assert len(figure.get_suptitle()) > 15, name
+            assert len(figure.get_label()) > 60 and "\n" not in figure.get_label(), name
+            for axis in figure.axes:
+                labelled = axis.get_xlabel() or axis.get_ylabel()
+                assert labelled or axis.images or not axis.axison, name
+            check_legible(figure)
 
     return check
+
+
+@pytest.fixture(scope="session")
+def check_legible():
+    """A function that checks that a figure's texts stand out (WCAG 2.1: 4.5:1) and lie within."""
+
+    def check(figure):
+        texts = list(texts_of(figure))
+        pale = [(text, round(contrast, 1)) for text, contrast, _ in texts if contrast < 4.5]
+        assert not pale, figure.get_suptitle()
+        outside = [text for text, _, inside in texts if not inside]
+        assert not outside, figure.get_suptitle()
+
+    return check
+
+
+def texts_of(figure):
+    """(text, contrast, whether it lies in the figure) of every text that a figure draws.
+
+    The contrast of its colour with the median of the pixels behind it, from 1 to 21 (WCAG 2.1).
+    """
+    canvas, texts = FigureCanvasAgg(figure), []
+    canvas.draw()
+    with mock.patch.object(Text, "draw", lambda text, renderer: texts.append(text)):
+        canvas.draw()  # everything but the texts
+    pixels = np.flipud(canvas.buffer_rgba())[..., :3] / 255
+    for text in (text for text in texts if text.get_visible() and text.get_text().strip()):
+        box = text.get_window_extent()
+        behind = pixels[max(int(box.y0), 0) : int(box.y1), max(int(box.x0), 0) : int(box.x1)]
+        dark, light = sorted(
+            map(luminance, (to_rgb(text.get_color()), np.median(behind, axis=(0, 1))))
+        )
+        (width, height), edge = figure.bbox.size, 1
+        inside = -edge <= min(box.x0, box.y0) and box.x1 <= width + edge and box.y1 <= height + edge
+        yield text.get_text(), (light + 0.05) / (dark + 0.05), inside
+
+
+def luminance(color):
+    """Relative luminance of an sRGB colour in [0, 1] (WCAG 2.1)."""
+    color = np.asarray(color)
+    linear = np.where(color <= 0.04045, color / 12.92, ((color + 0.055) / 1.055) ** 2.4)
+    return linear @ (0.2126, 0.7152, 0.0722)

@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-from matplotlib.figure import Figure
 
 from cifar_keras import claims, models, plots, results
 
@@ -49,24 +48,14 @@ def title(figure):
     return figure.get_suptitle()
 
 
-def test_every_figure_has_a_title_a_description_and_labels(figures):
-    public = {
-        name
-        for name, value in vars(plots).items()
-        if callable(value) and value.__module__ == plots.__name__ and name[0].islower()
-    }
-    assert figures.keys() == public
-    for name, figure in figures.items():
-        assert isinstance(figure, Figure)
-        assert len(title(figure)) > 20, name
-        assert len(figure.get_label()) > 60, name
-        labels = [axis.get_xlabel() + axis.get_ylabel() for axis in figure.axes]
-        assert any(labels), name
-        for axis in figure.axes:
-            if "epoch" in axis.get_xlabel():
-                assert axis.get_ylabel().endswith(
-                    "(share of images)"
-                ) or axis.get_ylabel().endswith("(cross-entropy, nats)")
+def test_every_figure_is_described_labelled_and_legible(figures, check_figures):
+    check_figures(plots, figures)
+
+
+def test_a_quantity_has_its_unit(figures):
+    for axis in (axis for figure in figures.values() for axis in figure.axes):
+        if "epoch" in axis.get_xlabel():
+            assert axis.get_ylabel().endswith(("(share of images)", "(cross-entropy, nats)"))
 
 
 def test_the_reproduction_sets_the_same_nets_beside_each_other(make_history, runs):

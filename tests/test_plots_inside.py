@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-from matplotlib.figure import Figure
 
 from cifar_keras import data, plots_inside, results
 
@@ -43,17 +42,8 @@ def texts(axis):
     return [text.get_text() for text in axis.texts]
 
 
-def test_every_figure_has_a_title_and_a_description(figures):
-    public = {
-        name
-        for name, value in vars(plots_inside).items()
-        if callable(value) and value.__module__ == plots_inside.__name__ and name[0].islower()
-    }
-    assert figures.keys() == public
-    for name, figure in figures.items():
-        assert isinstance(figure, Figure)
-        assert len(figure.get_suptitle()) > 15, name
-        assert len(figure.get_label()) > 60 and "\n" not in figure.get_label(), name
+def test_every_figure_is_described_labelled_and_legible(figures, check_figures):
+    check_figures(plots_inside, figures)
 
 
 @pytest.mark.parametrize("name", ["confusion", "reliability", "loss_parts", "projection"])
@@ -68,6 +58,12 @@ def test_confusion_names_the_commonest_mistake():
     figure = plots_inside.confusion(matrix, data.CLASS_NAMES)
     assert "40% of “cat” are called “dog”" in figure.get_suptitle()
     assert "40" in texts(figure.axes[0]) and "60" in texts(figure.axes[0])
+
+
+def test_confusion_can_be_read_on_every_shade(check_legible):
+    shares = np.linspace(0, 100, 26)
+    matrix = np.diag(shares) + np.roll(np.diag(100 - shares), 1, axis=1)
+    check_legible(plots_inside.confusion(matrix, [f"class {i}" for i in range(26)]))
 
 
 def test_a_gallery_shows_every_picture_with_its_caption(figures):

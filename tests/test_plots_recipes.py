@@ -46,7 +46,7 @@ def drawn():
     }
 
 
-def test_every_figure_has_a_title_that_fits_a_description_and_labels(drawn, check_figures):
+def test_every_figure_is_described_labelled_and_legible(drawn, check_figures):
     check_figures(figures, drawn)
 
 
