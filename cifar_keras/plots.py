@@ -54,11 +54,11 @@ def pixel_histograms(normalized):
         axis.set(title=f"“{method}”", xlabel="value fed to the network", yticks=[])
     figure.axes[0].set_ylabel("density of pixels")
     figure.axes[0].legend(frameon=False, fontsize=8)
-    figure.suptitle("Normalising moves and stretches the pixels; it never reorders them")
+    ranges = [f"“{m}” {x.min():.2g} to {x.max():.2g}" for m, x in normalized.items()]
+    figure.suptitle(f"The values that the network is fed: {', '.join(ranges)}")
     figure.set_label(
         f"{len(normalized)} histograms of pixel values in red, green and blue, one for each "
-        f"normalisation ({', '.join(normalized)}): the same three humped shapes on axes that "
-        "differ in centre and width."
+        f"normalisation ({', '.join(normalized)}), each on its own scale."
     )
     return figure
 
@@ -80,10 +80,10 @@ def losses_by_scale(losses):
     axis.legend(frameon=False, loc="center right")
     worst = max(losses, key=lambda method: losses[method][-1])
     times = losses[worst][-1] / np.log(10)
-    figure.suptitle(f"“{worst}” ends {times:.0f} times above the loss of guessing")
+    figure.suptitle(f"“{worst}” ends highest, at {times:,.1f} times the loss of guessing")
     figure.set_label(
-        "Test loss on a logarithmic axis over the epochs for four input scales. Bytes as they are "
-        "lie far above the line of guessing, the three scaled inputs close together below it."
+        "Test loss on a logarithmic axis over the epochs, a line for each scale of the input "
+        f"({', '.join(losses)}), and a thin line at the loss of guessing."
     )
     return figure
 
@@ -94,28 +94,32 @@ def parameter_bars(models):
     Args:
         models: Keras models of the course, whose trunk ends in the layer `pool_4`.
     """
+    names = [STYLES[model.name].label for model in models]
+    totals = [model.count_params() for model in models]
+    trunks = [_trunk_parameters(model) for model in models]
+    rests = [total - trunk for total, trunk in zip(totals, trunks, strict=True)]
     figure, axis = style.subplots(8, 0.75 * len(models) + 1.3)
-    for row, model in enumerate(models):
-        names = [layer.name for layer in model.layers]
-        trunk = sum(layer.count_params() for layer in model.layers[: names.index("pool_4") + 1])
-        total, look = model.count_params(), STYLES[model.name]
-        axis.barh(row, trunk / 1e6, color=look.color, label="trunk" if row == 0 else None)
-        axis.barh(
-            row, (total - trunk) / 1e6, left=trunk / 1e6, color=look.color, alpha=0.45, hatch="//"
-        )
-        axis.text(total / 1e6 + 0.02, row, f"{total:,}", va="center", color=INK)
-    axis.set_yticks(range(len(models)), [STYLES[model.name].label for model in models])
+    for row, (model, trunk, rest) in enumerate(zip(models, trunks, rests, strict=True)):
+        color = STYLES[model.name].color
+        axis.barh(row, trunk / 1e6, color=color)
+        axis.barh(row, rest / 1e6, left=trunk / 1e6, color=color, alpha=0.45, hatch="//")
+        axis.text((trunk + rest) / 1e6 + 0.02, row, f"{trunk + rest:,}", va="center", color=INK)
+    axis.set_yticks(range(len(models)), names)
     axis.invert_yaxis()
-    largest = max(model.count_params() for model in models) / 1e6
     axis.set(xlabel="parameters (millions); solid: the trunk, hatched: what follows it")
-    axis.set_xlim(0, 1.2 * largest)
-    figure.suptitle("The trunk is the same; what follows it decides the size")
-    figure.set_label(
-        "Horizontal bars of parameter counts: "
-        + ", ".join(f"{STYLES[m.name].label} {m.count_params():,}" for m in models)
-        + ". The solid part of each bar, the shared trunk, is equally long in all."
-    )
+    axis.set_xlim(0, 1.2 * max(totals) / 1e6)
+    figure.suptitle(f"The trunk has {_range(trunks)} parameters, what follows it {_range(rests)}")
+    bars = [
+        f"{name} {total:,}, of which {trunk:,} in the trunk"
+        for name, total, trunk in zip(names, totals, trunks, strict=True)
+    ]
+    figure.set_label(f"Horizontal bars of parameter counts: {'; '.join(bars)}.")
     return figure
+
+
+def _trunk_parameters(model):
+    end = [layer.name for layer in model.layers].index("pool_4") + 1
+    return sum(layer.count_params() for layer in model.layers[:end])
 
 
 def dropout_maps(before, behind, rate, channels=6):
@@ -131,12 +135,14 @@ def dropout_maps(before, behind, rate, channels=6):
         for axis, channel in zip(axes[row], chosen, strict=True):
             style.picture(axis, maps[..., channel], vmin=0, vmax=behind[..., chosen].max())
         axes[row][0].set_ylabel(name, rotation=0, ha="right", va="center")
+    active = before[..., chosen] > 0
+    ratios = (behind[..., chosen] / np.where(active, before[..., chosen], 1))[active]
     figure.suptitle(
-        f"Dropout at rate {rate} punches holes and brightens what is left {1 / (1 - rate):.0f}-fold"
+        f"Dropout at rate {rate} sets {np.mean(ratios == 0):.0%} of the active pixels to 0 "
+        f"and multiplies the others by {np.median(ratios[ratios > 0]):.3g}"
     )
     figure.set_label(
-        f"{channels} feature maps of one image in two rows: smooth before dropout; behind it the "
-        "same maps with random pixels set to zero and the others brighter."
+        f"{channels} feature maps of one image in two rows: above before dropout, below behind it."
     )
     return figure
 
@@ -161,12 +167,14 @@ def learning_curves(history, variant):
             axis.annotate(text, (epochs[-1], values[-1]), color=INK, va="center", clip_on=False)
         style.over_epochs(axis, quantity)
         axis.set_xlim(0.5, len(epochs) * 1.16)
-    if summary.loss_rises:
+    if summary.loss_rises and training[-1] < training[lowest - 1]:
         after = "then rises while training loss falls: overfitting"
-    elif summary.lowest_loss_epoch == summary.epochs:
-        after = "the last: it is still falling"
+    elif summary.loss_rises:
+        after = "then rises, as training loss does"
+    elif lowest == summary.epochs:
+        after = "the last: it is still falling" if lowest > 1 else "the only one"
     else:
-        after = "and has hardly moved since"
+        after = "and ends within a tenth of that"
     figure.suptitle(f"{look.label}: test loss is lowest at epoch {lowest}, {after}")
     figure.set_label(
         f"Two panels over {len(history)} epochs of {look.label}: accuracy left, cross-entropy "
@@ -247,8 +255,8 @@ def reproduction(runs, reference):
     )
     figure.set_label(
         "Test accuracy left and test cross-entropy right, over the epochs, our runs as thick and "
-        "the reference project's as thin lines: above, pooling without a classifier, whose ends "
-        "meet the reference's; below, with one, where the loss of dropout starts and ends lower."
+        "the reference project's as thin lines: above, pooling without a classifier, as the "
+        "reference project had it; below, with one."
     )
     return figure
 
@@ -331,8 +339,8 @@ def with_and_without_classifier(runs):
         f"at {first[1]:.1f} without"
     )
     figure.set_label(
-        "Test cross-entropy over the epochs of average pooling, without and with dropout: left"
-        " with a classifier of 10 classes, right without, where dropout starts far above the rest."
+        "Test cross-entropy over the epochs of average pooling, without and with dropout: left "
+        "with a classifier of 10 classes, right without."
     )
     return figure
 
@@ -403,3 +411,8 @@ def _finding(runs):
         f"After {epochs} epochs {STYLES[best].label} is most accurate "
         f"({final['accuracy'][best]:.0%}) {ending}"
     )
+
+
+def _range(numbers):
+    low, high = min(numbers), max(numbers)
+    return f"{low:,}" if low == high else f"{low:,} to {high:,}"

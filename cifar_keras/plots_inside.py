@@ -41,7 +41,7 @@ def confusion(matrix, class_names):
     )
     figure.set_label(
         f"A {len(class_names)} by {len(class_names)} table in shades of blue, percent of each true "
-        "class given to each class, darkest on the diagonal."
+        "class given to each class."
     )
     return figure
 
@@ -78,12 +78,14 @@ def reliability(logits, labels):
         labels: integers (n,).
     """
     figure, axes = style.subplots(4.6 * len(logits), 4.4, 1, len(logits), sharey=True)
+    errors = {caption: [] for caption in logits}
     for axis, (caption, by_variant) in zip(axes, logits.items(), strict=True):
         axis.plot([0, 1], [0, 1], color=FAINT, linewidth=1)
         for variant, values in by_variant.items():
             images, confidence, accuracy = inspection.reliability(values, labels)
             enough = images >= 10
-            error, look = inspection.calibration_error(values, labels), STYLES[variant]
+            error, look = 100 * inspection.calibration_error(values, labels), STYLES[variant]
+            errors[caption].append(error)
             axis.plot(
                 confidence[enough],
                 accuracy[enough],
@@ -91,7 +93,7 @@ def reliability(logits, labels):
                 marker="o",
                 markersize=4,
                 color=look.color,
-                label=f"{100 * error:.0f} points",
+                label=f"{error:.0f} points",
             )
         axis.set(title=caption, xlabel="confidence (mean of a bin)", xlim=(0, 1), ylim=(0, 1))
         axis.title.set(fontsize=10, color=INK)
@@ -107,11 +109,12 @@ def reliability(logits, labels):
     lines = axes[0].get_legend_handles_labels()[0]
     names = [STYLES[variant].label for variant in by_variant]
     figure.legend(lines, names, loc="outside lower center", ncols=3, frameon=False)
-    figure.suptitle("One number for each net brings its confidence to its accuracy")
+    ranges = [f"{caption}, {min(e):.0f} to {max(e):.0f}" for caption, e in errors.items()]
+    figure.suptitle(f"Points of calibration error: {'; '.join(ranges)}")
     figure.set_label(
         f"Reliability diagrams, {' and '.join(logits)}: accuracy over confidence for "
-        f"{', '.join(STYLES[v].label for v in by_variant)}. On the left the nets without dropout "
-        "lie far below the diagonal; on the right all lie close to it."
+        f"{', '.join(STYLES[v].label for v in by_variant)}, beside the diagonal on which a net is "
+        "as accurate as it is sure."
     )
     return figure
 
@@ -145,11 +148,16 @@ def loss_parts(parts, lowest):
     )
     axis.set_xlim(0, 1.35 * max(sum(before) for before, _ in parts.values()))
     axis.legend(frameon=False, loc="lower right")
-    figure.suptitle("What overfitting added to the test loss, one number takes away")
+    most = max(parts, key=lambda variant: sum(parts[variant][0]) - sum(parts[variant][1]))
+    before, after = (sum(both) for both in parts[most])
+    figure.suptitle(
+        f"A temperature takes {STYLES[most].label} from {before:.2f} to {after:.2f} nats;\nthe "
+        f"lowest of its training was {lowest[most]:.2f}"
+    )
     figure.set_label(
         f"Pairs of bars of test loss for {', '.join(STYLES[v].label for v in parts)}, as trained "
-        "and with the temperature, and a mark at the lowest loss of the training. The two nets "
-        "without dropout have long bars, nearly all from wrong images, that shrink to the mark."
+        "and with the temperature, each split into what right and wrong images contribute, and a "
+        "mark at the lowest loss of the training."
     )
     return figure
 
@@ -174,10 +182,14 @@ def feature_maps(image, maps):
             style.picture(axis, values[..., channel], vmin=0)
             if column == 0:
                 axis.set_ylabel(caption, rotation=0, ha="right", va="center", fontsize=9)
-    figure.suptitle("Stage by stage: outlines first, then parts, at last a few coarse cells")
+    first, *_, last = ["×".join(map(str, values.shape[:2])) for values in [image, *maps.values()]]
+    figure.suptitle(
+        f"The {columns} most active feature maps of each layer, from an image of {first} pixels to "
+        f"maps of {last}"
+    )
     figure.set_label(
-        f"One photograph, and beside it {len(maps)} rows of {columns} feature maps: the first rows "
-        "show the outlines of the photograph, the last ones a few bright cells."
+        f"One photograph, and beside it {len(maps)} rows of {columns} feature maps, a row for each "
+        f"of: {', '.join(maps)}.".replace("\n", " ")
     )
     return figure
 
@@ -202,7 +214,7 @@ def heat_maps(images, columns):
             edges = (-0.5, width - 0.5, height - 0.5, -0.5)
             row[column].imshow(values, cmap="inferno", alpha=0.6, extent=edges)
     axes[0][0].set_title("the image", fontsize=9, color=INK)
-    figure.suptitle("Average pooling alone says exactly where a logit comes from")
+    figure.suptitle("Where in the image a logit comes from")
     figure.set_label(
         f"{len(images)} photographs, a row for each, beside each the same photograph under heat "
         f"maps: {', '.join(caption for caption, _ in columns)}.".replace("\n", " ")
@@ -242,13 +254,16 @@ def projection(points, labels, class_names, share):
     axis.set(xlabel="first principal component; lines lead to the means of the classes", yticks=[])
     axis.set_ylabel("second principal component", labelpad=50)
     axis.legend(frameon=False, loc="upper center", ncols=2)
+    ends = np.array([means[of_kind, 0].mean() for _, of_kind, _, _ in kinds])
+    nearer = np.abs(points[:, :1] - ends).argmin(axis=1)  # 0 where animals are, 1 vehicles
+    parted = np.mean(nearer == vehicle[labels])
     figure.suptitle(
-        f"Two directions hold {share:.0%} of the variance, and part vehicles from animals"
+        f"Two directions hold {share:.0%} of the variance; the first alone tells vehicles from "
+        f"animals in {parted:.0%}"
     )
     figure.set_label(
-        "A cloud of points in two colours, images of vehicles and of animals, which lie on "
-        "different sides and overlap in the middle; lines lead from the names of the classes to "
-        "their means."
+        "A cloud of points in two colours, images of vehicles and of animals; lines lead from the "
+        "names of the classes to their means."
     )
     return figure
 
@@ -285,6 +300,6 @@ def robustness(accuracy, classes=10):
     )
     figure.set_label(
         f"{len(accuracy)} panels ({', '.join(accuracy)}), accuracy over strength for "
-        f"{', '.join(STYLES[v].label for v in by_variant)}: all lines fall from left to right."
+        f"{', '.join(STYLES[v].label for v in by_variant)}, and a thin line at guessing."
     )
     return figure

@@ -22,18 +22,22 @@ def influence_of_pixels(valid, same, trained):
         "the trained network, padded": trained,
     }
     figure.set_layout_engine("compressed")
+    corners = []
     for axis, (title, values) in zip(axes, maps.items(), strict=True):
         shown = axis.imshow(values / values.max(), vmin=0, vmax=1, cmap="cividis")
         corner = values[[0, 0, -1, -1], [0, -1, 0, -1]].mean() / values[14:18, 14:18].mean()
+        corners.append(f"{corner:.1%}")
         axis.set_title(title, fontsize=10, color=INK)
-        axis.set_xlabel(f"pixel\ncorner/centre: {corner:.1%}")
+        axis.set_xlabel(f"pixel\ncorner/centre: {corners[-1]}")
     axes[0].set_ylabel("pixel")
     figure.colorbar(shown, ax=axes, label="share of the maximum", format=PercentFormatter(1))
-    figure.suptitle("Without padding the corners hardly count; padding gives some of it back")
+    figure.suptitle(
+        f"A corner counts {corners[0]} of the centre without padding, {corners[1]} with it, "
+        f"{corners[2]} once trained"
+    )
     figure.set_label(
-        "Three maps of 32 by 32 pixels. Through seven layers without padding the influence of a "
-        "pixel falls to next to nothing at the edge; with padding it stays larger there; in the "
-        "trained network it is noisy, highest in the middle and weaker at the rim."
+        "Three maps of 32 by 32 pixels, of how much each pixel counts: through seven layers "
+        "without padding, with padding, and in the trained network."
     )
     return figure
 
@@ -62,11 +66,12 @@ def receptive_fields(fields, start, side, effective):
         axis.set_xlabel("pixel")
     axes[0].set_ylabel("pixel")
     figure.colorbar(shown, ax=axes, label="gradient, share of the maximum", shrink=0.85)
-    figure.suptitle(f"A unit that can see {side} pixels (dashed) looks at fewer")
+    held = " and ".join(f"{effective[when]} {when}" for when in fields)
+    figure.suptitle(f"A unit can see {side} pixels across (dashed); it looks at {held}")
     figure.set_label(
         f"{len(fields)} maps of 32 by 32 pixels, {' and '.join(fields)}: the gradient of one unit "
-        "of the 5th convolution is a bright spot that fades out long before the dashed square "
-        "of all that the unit can see; a smaller square holds 95% of it."
+        "of the 5th convolution, a dashed square around all that the unit can see, and another "
+        "that holds 95% of it."
     )
     return figure
 
@@ -86,11 +91,13 @@ def pools(accuracy, images):
     axis.set_ylim(len(accuracy) - 0.5, -0.5)
     style.percent(axis.xaxis)
     style.grid(axis, "x")
-    best = max(accuracy, key=accuracy.get)
-    figure.suptitle(f"After three epochs “{best}” is highest, by less than it may be sure of")
-    low, high = min(accuracy.values()), max(accuracy.values())
-    if high - low > 1.96 * np.sqrt(2) * results.standard_error(high, images):
-        figure.suptitle(f"After three epochs “{best}” is highest; overlapping bars decide nothing")
+    best, worst = max(accuracy, key=accuracy.get), min(accuracy, key=accuracy.get)
+    ahead = accuracy[best] - accuracy[worst]
+    chance = 1.96 * np.sqrt(2) * results.standard_error(accuracy[best], images)
+    figure.suptitle(
+        f"“{best}” is {100 * ahead:.1f} points above “{worst}”, "
+        f"{'more' if ahead > chance else 'less'} than the test set's interval"
+    )
     figure.set_label(
         f"Test accuracy of {len(accuracy)} networks, a dot and a 95% interval each: "
         f"{', '.join(accuracy)}."
@@ -158,9 +165,8 @@ def signal_over_depth(signal, formula):
         "weaker behind the last convolution"
     )
     figure.set_label(
-        f"Two panels over the seven convolutions for {', '.join(signal)}: the size of the "
-        "activations, on which the predicted circles lie, and of the gradients. PyTorch's line "
-        "falls with depth far below the others."
+        f"Two panels over the {len(by_layer)} convolutions for {', '.join(signal)}: the size of "
+        "the activations, as lines and as predicted in circles, and of the gradients."
     )
     return figure
 
@@ -180,15 +186,16 @@ def descent_by_scale(steps, losses):
     axis.set(xlabel="steps of gradient descent", ylabel="squared loss, share of the start")
     axis.legend(frameon=False, loc="lower left", bbox_to_anchor=(0.06, 0.0))
     style.grid(axis)
-    first = {m: steps[np.argmax(values < 0.01)] for m, values in losses.items()}
+    first = {m: (*steps[values < 0.01], np.inf)[0] for m, values in losses.items()}
     slow, quick = max(first, key=first.get), min(first, key=first.get)
     figure.suptitle(
-        f"“{slow}” takes {first[slow] / first[quick]:,.0f} times the steps of “{quick}”"
+        f"“{slow}” takes {first[slow] / first[quick]:,.0f} times the steps of “{quick}” to 1%"
+        if np.isfinite(first[slow])
+        else f"“{slow}” has not fallen to 1% after {steps[-1]:,} steps"
     )
     figure.set_label(
         "Squared loss of the first layer over the steps of gradient descent, both axes "
-        f"logarithmic, for {', '.join(losses)}: the four curves fall one after the other, "
-        "bytes as they are last."
+        f"logarithmic, for {', '.join(losses)}."
     )
     return figure
 
@@ -207,10 +214,11 @@ def descent_at_the_bound(losses):
     axis.set(xlabel="step of gradient descent", ylabel="loss (cross-entropy, nats)")
     axis.legend(frameon=False, loc="upper right")
     style.grid(axis)
-    figure.suptitle("Below the bound the loss falls; above it, it is thrown out of the valley")
+    ends = [f"at {which} from {v[0]:.2f} to {v[-1]:.2f}" for which, v in losses.items()]
+    figure.suptitle(f"Nats of loss: {', '.join(ends)}")
     figure.set_label(
-        f"Loss over the steps of gradient descent, {' and '.join(losses)}: the first falls "
-        "steadily, the second jumps above where it started."
+        f"Loss over the steps of gradient descent, a line for each learning rate: "
+        f"{' and '.join(losses)}."
     )
     return figure
 
@@ -232,14 +240,15 @@ def range_test(rates, losses, bound):
     axis.set(xlabel="learning rate", ylabel="training loss (cross-entropy, nats)")
     axis.legend(frameon=False, loc="upper left")
     style.grid(axis)
-    breaks = rates[4:-4][np.argmax(smooth > smooth[0] + 0.1)]
+    broken = rates[4:-4][smooth > smooth[0] + 0.1]
     figure.suptitle(
-        f"At {breaks / 1e-3:.0f} times the reference's learning rate the training breaks"
+        f"At {broken[0] / 1e-3:.0f} times the reference's learning rate the training breaks"
+        if len(broken)
+        else f"Up to {rates[-1] / 1e-3:.0f} times the reference's learning rate nothing breaks"
     )
     figure.set_label(
-        "Training loss over a learning rate that rises with each batch, on a logarithmic axis: "
-        "falling a little, flat, then breaking away upwards; vertical lines at the reference's "
-        "rate and at Adam's bound."
+        "Training loss over a learning rate that rises with each batch, on a logarithmic axis, and "
+        "vertical lines at the reference's rate and at Adam's bound."
     )
     return figure
 
@@ -273,7 +282,7 @@ def batch_sizes(noise_scales):
     figure.set_label(
         f"{len(noise_scales)} panels, {' and '.join(noise_scales)}, logarithmic: with the batch "
         "size the steps needed fall and the images needed rise; the two cross at the noise "
-        "scale, which is larger at the end of a training; a dotted line marks 64."
+        "scale; a dotted line marks 64."
     )
     return figure
 
@@ -292,10 +301,10 @@ def weights_into_dead_channels(weights):
     axis.legend(frameon=False)
     style.grid(axis)
     wiped = np.mean(weights < 0.03)
-    figure.suptitle(f"A decay of 1e-6 wiped out {wiped:.0%} of the weights into dead channels")
+    figure.suptitle(f"{wiped:.0%} of the weights into dead channels end below 0.03, where 3% began")
     figure.set_label(
-        "Histogram of the weights into dead channels: flat at the start, and after the training "
-        "a tall spike at zero beside a low rest."
+        "Histogram of the sizes of the weights into dead channels after the training, and a line "
+        "for the start, flat from 0 to 1."
     )
     return figure
 
@@ -323,14 +332,12 @@ def dropout_sweep(losses):
     style.grid(axis)
     gap = test - training
     figure.suptitle(
-        f"Dropout narrows the gap from {gap[0]:.1f} nats to {gap[1:].min():.1f}, "
-        "by raising the training loss"
+        f"From training to test loss it is {gap[0]:.1f} nats without dropout, "
+        f"{gap[1:].min():.1f} where dropout does most"
     )
     figure.set_label(
         "Training and test loss as a pair of marks for each rate and place of dropout: "
-        f"{', '.join(labels)}. The distance between the two shrinks as the rate grows.".replace(
-            "\n", " "
-        )
+        f"{', '.join(labels)}.".replace("\n", " ")
     )
     return figure
 
@@ -362,7 +369,6 @@ def seeds_needed(seeds, reach):
     )
     figure.set_label(
         "Half width of the 95% interval of a mean difference over the number of seeds, both axes "
-        "logarithmic: it falls steeply at first, then like one over the root, to a dashed line at "
-        "half a point."
+        "logarithmic, and a dashed line at half a point."
     )
     return figure

@@ -32,8 +32,8 @@ def parameter_diet(parameters):
     axis.invert_yaxis()
     axis.set(xlabel="trainable parameters (millions)", xlim=(0, 1.2 * max(totals) / 1e6))
     axis.legend(frameon=False, loc="lower right")
-    times = totals[0] / totals[-1]
-    figure.suptitle(f"{nets[-1]} has {times:.0f} times fewer parameters than {nets[0]}")
+    share = totals[-1] / totals[0]
+    figure.suptitle(f"{nets[-1]} has {share:.0%} of the parameters of {nets[0]}")
     figure.set_label(
         "Horizontal bars of trainable parameters, split by where they sit: "
         + "; ".join(
@@ -69,10 +69,9 @@ def idle_weights(counts):
     style.percent(axis.yaxis)
     axis.legend(frameon=False, loc="upper left")
     most = max(totals, key=totals.get)
-    figure.suptitle(f"Training itself put {totals[most]:.0%} of {most}'s weights out of work")
+    figure.suptitle(f"Training ended with {totals[most]:.0%} of {most}'s weights at 0")
     figure.set_label(
-        "The share of weights that ended at 0, layer by layer, rising from the first convolution "
-        "to the wide ones; of all weights: "
+        "The share of weights that ended at 0, layer by layer; of all weights: "
         + ", ".join(f"{label} {share:.0%}" for label, share in totals.items())
         + "."
     )
@@ -88,10 +87,12 @@ def schedule(rates):
     figure, axis = style.subplots(6.4, 2.8)
     axis.plot(np.arange(1, len(rates) + 1), rates, color=OURS, linewidth=2.2)
     axis.set(xlabel="step", ylabel="learning rate", ylim=(0, None))
-    figure.suptitle("Up quickly, down slowly, and to nothing at the end")
+    up, steps = int(np.argmax(rates)) + 1, len(rates)
+    figure.suptitle(
+        f"The learning rate rises for {up} steps to {max(rates):.3g}, and ends at {rates[-1]:.1g}"
+    )
     figure.set_label(
-        "The learning rate over the steps: a straight line up from zero over the first fifth of "
-        "the training, then a straight line down to zero."
+        f"The learning rate over the {steps:,} steps of a training, highest at step {up:,}."
     )
     return figure
 
@@ -120,8 +121,8 @@ def directions(gradient, step):
         f"Muon's step {evened:.0f}%"
     )
     figure.set_label(
-        "The singular values of a kernel's gradient, over the largest, fall steeply after the "
-        f"first; halfway they are {first:.0f}%. Those of the step made from it: {evened:.0f}%."
+        "The singular values, over the largest, of a kernel's gradient and of the step made from "
+        f"it; halfway the gradient's are {first:.0f}%, the step's {evened:.0f}%."
     )
     return figure
 
@@ -183,10 +184,10 @@ def race(histories):
     style.grid(axis)
     axis.legend(frameon=False, loc="lower right")
     (reference, theirs), (ours, own) = histories.items()
-    difference = 100 * (own[-1][1] - theirs[-1][1])
-    more = "more" if difference > 0 else "less"
+    (slow, before), (quick, after) = theirs[-1], own[-1]
     figure.suptitle(
-        f"In the same time {ours} gets {abs(difference):.0f} points {more} than {reference}"
+        f"{reference} has {before:.0%} after {slow:.0f} seconds, {ours} {after:.0%} after "
+        f"{quick:.0f}"
     )
     figure.set_label(
         f"Test accuracy over the seconds of training, one line for {reference} and one for {ours}."
@@ -220,7 +221,8 @@ def accuracy_by_parameters(nets, goal=0.9):
     past = [n for n, (_, accuracies) in nets.items() if np.mean(accuracies) >= goal]
     fewest = min(past, key=lambda name: nets[name][0]) if past else None
     figure.suptitle(
-        f"{goal:.0%} with {counts[0] / nets[fewest][0]:.0f} times fewer parameters: {fewest}"
+        f"{fewest} passes {goal:.0%} with {nets[fewest][0] / counts[0]:.0%} of the parameters "
+        f"of {next(iter(nets))}"
         if fewest
         else f"None reaches {goal:.0%} yet"
     )

@@ -70,6 +70,24 @@ def test_the_reproduction_sets_the_same_nets_beside_each_other(make_history, run
     assert "within 0.0 points" in title(plots.reproduction(ours, theirs))  # of those there are
 
 
+def test_titles_tell_what_is_drawn_of_images_and_nets():
+    images = np.arange(12.0).reshape(1, 2, 2, 3) / 11
+    scaled = {"unit": images, "symmetric": 2 * images - 1}
+    assert "“unit” 0 to 1, “symmetric” -1 to 1" in title(plots.pixel_histograms(scaled))
+    methods = ("none", "unit", "symmetric", "standardized")
+    losses = {method: [2.0, np.log(10) / 2] for method in methods}
+    assert "ends highest, at 0.5 times the loss of guessing" in title(plots.losses_by_scale(losses))
+    nets = [models.build_fully_connected(), models.build_average_pooling()]
+    bars = plots.parameter_bars(nets)
+    assert "The trunk has 1,130,272 parameters, what follows it 2,570 to 1,059,850" in title(bars)
+    assert "fully connected 2,190,122, of which 1,130,272 in the trunk" in bars.get_label()
+    before, behind = np.ones((2, 2, 6)), np.full((2, 2, 6), 1.25)
+    behind[0, 0] = 0
+    assert "sets 25% of the active pixels to 0 and multiplies the others by 1.25" in title(
+        plots.dropout_maps(before, behind, 0.2)
+    )
+
+
 def test_verdicts_show_every_interval_and_name_what_fails():
     holds, fails = claims.Verdict(1, 0.5, 1.5, 3), claims.Verdict(-2, -3, -1, 3)
     unknown = claims.Verdict(0.5, np.nan, np.nan, 1)
@@ -92,6 +110,12 @@ def test_titles_follow_the_numbers(make_history, runs):
     rising, falling = make_history(*RISING), make_history(*FALLING)
     assert "lowest at epoch 2, then rises" in title(
         plots.learning_curves(rising, "average_pooling")
+    )
+    both = make_history(*RISING, training_loss=[2, 1, 1.5])
+    assert "rises, as training loss does" in title(plots.learning_curves(both, "average_pooling"))
+    level = make_history([0.3, 0.4, 0.4], [2.0, 1.0, 1.05])
+    assert "epoch 2, and ends within a tenth of that" in title(
+        plots.learning_curves(level, "average_pooling")
     )
     assert "still falling" in title(plots.learning_curves(falling, "average_pooling"))
     assert "After 3 epochs average pooling + dropout is most accurate (70%) and lowest" in title(

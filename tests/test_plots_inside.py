@@ -81,6 +81,29 @@ def test_reliability_draws_confidence_against_accuracy_and_tells_the_error(figur
     assert before.get_legend().get_texts()[0].get_text() == f"{error} points"
 
 
+def test_reliability_s_title_follows_the_numbers():
+    logits = {"raw": {"fully_connected": net(20, 0.5)}, "fair": {"fully_connected": 0 * net(1, 1)}}
+    figure = plots_inside.reliability(logits, LABELS)
+    errors = [axis.get_legend().get_texts()[0].get_text().split()[0] for axis in figure.axes]
+    assert errors[1] == "0"
+    expected = f"raw, {errors[0]} to {errors[0]}; fair, 0 to 0"
+    assert figure.get_suptitle() == f"Points of calibration error: {expected}"
+
+
+def test_loss_parts_name_the_net_that_gains_most(figures):
+    parts = {variant: ((0.1, 2.9), (0.3, 0.9)) for variant in results.VARIANTS}
+    parts["average_pooling"] = ((1.0, 3.0), (0.5, 0.5))
+    title = plots_inside.loss_parts(parts, dict.fromkeys(parts, 1.2)).get_suptitle()
+    assert "takes average pooling from 4.00 to 1.00 nats;\nthe lowest" in title
+    assert title.endswith("was 1.20")
+
+
+def test_feature_maps_tell_their_sizes():
+    maps = {"first": np.ones((16, 16, 9)), "last": np.ones((4, 4, 9))}
+    title = plots_inside.feature_maps(np.zeros((32, 32, 3), "uint8"), maps).get_suptitle()
+    assert "from an image of 32×32 pixels to maps of 4×4" in title
+
+
 def test_loss_parts_add_up(figures):
     axis = figures["loss_parts"].axes[0]
     ends = [bar.get_x() + bar.get_width() for bar in axis.patches]
@@ -106,7 +129,10 @@ def test_heat_maps_cover_their_image(figures):
 def test_projection_names_classes_on_the_side_where_they_lie(turned):
     animal = np.isin(LABELS, [2, 3, 4, 5, 6, 7])
     points = np.stack([turned * np.where(animal, -1.0, 1.0), np.zeros(200)], axis=1)
-    axis = plots_inside.projection(points, LABELS, data.CLASS_NAMES, 0.5).axes[0]
+    points[:2, 0] *= -1  # one of a vehicle, one of an animal: LABELS 0 and 1 are both vehicles
+    figure = plots_inside.projection(points, LABELS, data.CLASS_NAMES, 0.5)
+    assert "tells vehicles from animals in 99%" in figure.get_suptitle()
+    axis = figure.axes[0]
     places = {text.get_text(): text.xyann[0] > 0.5 for text in axis.texts}
     assert places == {name: animal[i] != (turned == 1) for i, name in enumerate(data.CLASS_NAMES)}
 

@@ -78,15 +78,34 @@ def test_titles_follow_the_numbers():
     assert "“none” takes 100 times the steps of “unit”" in title(
         figures.descent_by_scale(STEPS, losses)
     )
-    assert "from 2.0 nats to 0.5" in title(figures.dropout_sweep(SWEEP))
-    assert "wiped out 75%" in title(
+    losses["symmetric"] = np.ones(4)
+    assert "“symmetric” has not fallen to 1% after 1,000 steps" in title(
+        figures.descent_by_scale(STEPS, losses)
+    )
+    assert "at low from 2.00 to 1.00, at high from 2.00 to 3.00" in title(
+        figures.descent_at_the_bound({"low": [2, 1.5, 1], "high": [2, 5, 3]})
+    )
+    flat = np.ones((32, 32))
+    dark = np.pad(np.ones((30, 30)), 1)
+    assert "counts 0.0% of the centre without padding, 100.0% with it, 50.0% once" in title(
+        figures.influence_of_pixels(dark, flat, 0.5 * (dark + flat))
+    )
+    assert "can see 24 pixels across (dashed); it looks at 18 before and 24 after" in title(
+        figures.receptive_fields(
+            {"before": flat, "after": flat}, 4, 24, {"before": 18, "after": 24}
+        )
+    )
+    assert "2.0 nats without dropout, 0.5 where" in title(figures.dropout_sweep(SWEEP))
+    assert "75% of the weights into dead channels end below 0.03" in title(
         figures.weights_into_dead_channels(np.array([0.0, 0.01, 0.02, 0.1]))
     )
     close, apart = {"maximum": 0.4, "mean": 0.39}, {"maximum": 0.2, "mean": 0.5}
-    assert "“maximum” is highest, by less" in title(figures.pools(close, 1000))
-    assert "“mean” is highest; overlapping" in title(figures.pools(apart, 1000))
+    assert "“maximum” is 1.0 points above “mean”, less than" in title(figures.pools(close, 1000))
+    assert "“mean” is 30.0 points above “maximum”, more than" in title(figures.pools(apart, 1000))
     rates = np.logspace(-5, -1, 61)
     breaking = np.where(rates < 1e-2, 2.0, 9.0)
     assert "At 5 times" in title(figures.range_test(rates, breaking, 1e-2))  # smoothed over 9
+    falling = np.linspace(2, 1, 61)
+    assert "Up to 100 times" in title(figures.range_test(rates, falling, 1e-2))
     spent = {"first": (1, 10), "last": (9, 1)}
     assert "Most parameters: last layer; most work: first" in title(figures.costs_by_layer(spent))

@@ -51,9 +51,9 @@ def test_every_figure_is_described_labelled_and_legible(drawn, check_figures):
 
 
 def test_titles_follow_the_numbers(drawn):
-    assert title(drawn["parameter_diet"]) == "small has 10 times fewer parameters than large"
+    assert title(drawn["parameter_diet"]) == "small has 10% of the parameters of large"
     assert title(drawn["idle_weights"]) == (
-        "Training itself put 30% of average pooling's weights out of work"
+        "Training ended with 30% of average pooling's weights at 0"
     )
     first, second = drawn["idle_weights"].axes[0].lines
     assert first.get_xydata().tolist() == [[0, 0], [1, 0.125], [2, 0]]
@@ -66,9 +66,12 @@ def test_titles_follow_the_numbers(drawn):
     assert "1 gain, 0 lose" in title(drawn["ladder"])
     falling = dict(reversed(ACCURACIES.items()))
     assert "0 gain, 1 loses" in title(figures.ladder(falling))
-    assert "ours gets 20 points more than reference" in title(drawn["race"])
-    assert "ours gets 10 points less than reference" in title(race(0.4))
-    assert "90% with 8 times fewer parameters: compact" in title(drawn["accuracy_by_parameters"])
+    rise = title(figures.schedule(np.array([0.5, 1, 0.5, 0])))
+    assert rise == "The learning rate rises for 2 steps to 1, and ends at 0"
+    assert title(race(0.4)) == "reference has 50% after 20 seconds, ours 40% after 19"
+    assert "compact passes 90% with 12% of the parameters of reference" in title(
+        drawn["accuracy_by_parameters"]
+    )
     alone = figures.accuracy_by_parameters({"reference": REFERENCE})
     assert title(alone) == "None reaches 90% yet"
 
