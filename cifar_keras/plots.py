@@ -122,31 +122,6 @@ def _trunk_parameters(model):
     return sum(layer.count_params() for layer in model.layers[:end])
 
 
-def dropout_maps(before, behind, rate, channels=6):
-    """Feature maps before and behind a dropout layer, in training.
-
-    Args:
-        before, behind: float (height, width, channels), the same activations of one image.
-        rate: the layer's rate. channels: how many maps are shown, the most active ones.
-    """
-    chosen = np.argsort(before.sum(axis=(0, 1)))[::-1][:channels]
-    figure, axes = style.subplots(1.4 * channels + 1, 3.2, 2, channels)
-    for row, (name, maps) in enumerate((("before", before), ("behind\ndropout", behind))):
-        for axis, channel in zip(axes[row], chosen, strict=True):
-            style.picture(axis, maps[..., channel], vmin=0, vmax=behind[..., chosen].max())
-        axes[row][0].set_ylabel(name, rotation=0, ha="right", va="center")
-    active = before[..., chosen] > 0
-    ratios = (behind[..., chosen] / np.where(active, before[..., chosen], 1))[active]
-    figure.suptitle(
-        f"Dropout at rate {rate} sets {np.mean(ratios == 0):.0%} of the active pixels to 0 "
-        f"and multiplies the others by {np.median(ratios[ratios > 0]):.3g}"
-    )
-    figure.set_label(
-        f"{channels} feature maps of one image in two rows: above before dropout, below behind it."
-    )
-    return figure
-
-
 def learning_curves(history, variant):
     """One training: accuracy and loss on training and test images, epoch by epoch.
 
@@ -177,7 +152,7 @@ def learning_curves(history, variant):
         after = "and ends within a tenth of that"
     figure.suptitle(f"{look.label}: test loss is lowest at epoch {lowest}, {after}")
     figure.set_label(
-        f"Two panels over {len(history)} epochs of {look.label}: accuracy left, cross-entropy "
+        f"Two panels over {_epochs(history)} of {look.label}: accuracy left, cross-entropy "
         "right, training dotted grey, test in colour, a dot at the lowest test loss."
     )
     return figure
@@ -192,24 +167,27 @@ def comparison(runs, reference=None):
         reference: `{variant: history}` of the reference project, drawn in a second row, or None.
     """
     seeds = max(len(by_seed) for by_seed in runs.values())
-    rows = [(runs, f"means of {seeds} seeds, bands: lowest to highest" if seeds > 1 else None)]
+    spread = f"means of {seeds} seeds, bands: lowest to highest" if seeds > 1 else "one run each"
+    rows = [(runs, spread)]
     if reference:
         single = {variant: {0: history} for variant, history in reference.items()}
         rows.append((single, "the reference project: 50,000 images, one run each"))
-    figure, axes = style.subplots(10, 3.9 * len(rows), len(rows), 2, squeeze=False)
+        length = _epochs(next(iter(reference.values())))
+    figure, axes = style.subplots(10, 3.9 * len(rows), len(rows), 2, squeeze=False, sharey="col")
     for row, (shown, caption) in zip(axes, rows, strict=True):
         for axis, quantity in zip(row, ("accuracy", "loss"), strict=True):
             _draw(axis, shown, f"test_{quantity}")
             style.over_epochs(axis, f"test {quantity}")
-        if caption:
-            row[0].set_title(caption, loc="left", fontsize=10, color=INK)
-    figure.axes[0].legend(frameon=False, loc="lower right")
-    figure.suptitle(_finding(runs))
+        row[0].set_title(caption, loc="left", fontsize=10, color=INK)
+    style.legend_below(figure)
+    places = ("Above, ", "below, ") if reference else ("",)
+    findings = [place + _finding(shown) for place, (shown, _) in zip(places, rows, strict=True)]
+    figure.suptitle(";\n".join([findings[0][0].upper() + findings[0][1:], *findings[1:]]))
     figure.set_label(
         f"Test accuracy left and test cross-entropy right, over the epochs: "
         f"{', '.join(STYLES[v].label for v in runs)}"
         + (f", means of {seeds} seeds with bands from lowest to highest" if seeds > 1 else "")
-        + ("; below, the same of the reference project over its 100 epochs" if reference else "")
+        + (f"; below, the same of the reference project over its {length}" if reference else "")
         + "."
     )
     return figure
@@ -228,7 +206,7 @@ def reproduction(runs, reference):
         "_no_classifier": "as the reference project had them: 256 channel means as logits",
         "": "with a classifier of 10 classes",
     }
-    figure, axes = style.subplots(10, 7.8, 2, 2)
+    figure, axes = style.subplots(10, 7.8, 2, 2, sharey="col")
     differences = []  # of the final accuracies, ours and theirs, of the same nets
     for row, (suffix, caption) in zip(axes, captions.items(), strict=True):
         names = {variant: variant + suffix for variant in results.VARIANTS}
@@ -248,9 +226,9 @@ def reproduction(runs, reference):
                 theirs = results.final(reference[variant], "test_accuracy")
                 differences.append(abs(np.mean(final) - theirs))
     figure.axes[0].plot([], [], color=FAINT, linewidth=0.8, label="the reference's own run")
-    figure.axes[0].legend(frameon=False, loc="lower right")
+    style.legend_below(figure)
     figure.suptitle(
-        "Repeated as they were, the reference's networks end within "
+        "Above, repeated as they were, the reference's networks end within "
         f"{100 * max(differences):.1f} points of its accuracies"
     )
     figure.set_label(
@@ -382,11 +360,11 @@ def run_among_recorded(history, recorded, seed):
     last = [other[len(history) - 1]["test_accuracy"] for other in recorded.values()]
     inside = min(last) <= values[-1] <= max(last)
     figure.suptitle(
-        f"After {len(history)} epochs seed {seed} lies "
+        f"After {_epochs(history)} seed {seed} lies "
         f"{'among' if inside else 'outside'} the {len(recorded)} recorded seeds"
     )
     figure.set_label(
-        f"Test accuracy over {len(history)} epochs: {len(recorded)} recorded runs as thin grey "
+        f"Test accuracy over {_epochs(history)}: {len(recorded)} recorded runs as thin grey "
         f"lines and the run from seed {seed} as a thick line with dots."
     )
     return figure
@@ -403,14 +381,18 @@ def _finding(runs):
     }
     best = max(final["accuracy"], key=final["accuracy"].get)
     lowest = min(final["loss"], key=final["loss"].get)
-    epochs = max(len(h) for by_seed in runs.values() for h in by_seed.values())
+    longest = max((h for by_seed in runs.values() for h in by_seed.values()), key=len)
     ending = (
         "and lowest in loss" if best == lowest else f"but {STYLES[lowest].label} lowest in loss"
     )
     return (
-        f"After {epochs} epochs {STYLES[best].label} is most accurate "
+        f"after {_epochs(longest)}, {STYLES[best].label} is most accurate "
         f"({final['accuracy'][best]:.0%}) {ending}"
     )
+
+
+def _epochs(history):
+    return "1 epoch" if len(history) == 1 else f"{len(history)} epochs"
 
 
 def _range(numbers):

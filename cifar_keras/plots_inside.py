@@ -194,6 +194,31 @@ def feature_maps(image, maps):
     return figure
 
 
+def dropout_maps(before, behind, rate, channels=6):
+    """Feature maps before and behind a dropout layer, in training.
+
+    Args:
+        before, behind: float (height, width, channels), the same activations of one image.
+        rate: the layer's rate. channels: how many maps are shown, the most active ones.
+    """
+    chosen = np.argsort(before.sum(axis=(0, 1)))[::-1][:channels]
+    figure, axes = style.subplots(1.4 * channels + 1, 3.2, 2, channels)
+    for row, (name, maps) in enumerate((("before", before), ("behind\ndropout", behind))):
+        for axis, channel in zip(axes[row], chosen, strict=True):
+            style.picture(axis, maps[..., channel], vmin=0, vmax=behind[..., chosen].max())
+        axes[row][0].set_ylabel(name, rotation=0, ha="right", va="center")
+    active = before[..., chosen] > 0
+    ratios = (behind[..., chosen] / np.where(active, before[..., chosen], 1))[active]
+    figure.suptitle(
+        f"Dropout at rate {rate} sets {np.mean(ratios == 0):.0%} of the active pixels to 0 "
+        f"and multiplies the others by {np.median(ratios[ratios > 0]):.3g}"
+    )
+    figure.set_label(
+        f"{channels} feature maps of one image in two rows: above before dropout, below behind it."
+    )
+    return figure
+
+
 def heat_maps(images, columns):
     """Images, and beside each where a net's logits come from.
 
@@ -288,9 +313,7 @@ def robustness(accuracy, classes=10):
     axes[0].set_ylabel("accuracy (share of images)")
     style.percent(axes[0].yaxis)
     axes[0].text(0, 1 / classes, "guessing", color=INK, va="bottom", fontsize=9)
-    figure.legend(
-        *axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=3, frameon=False
-    )
+    style.legend_below(figure)
     left = {
         kind: np.mean([list(values.values())[-1] for values in by_variant.values()])
         for kind, by_variant in accuracy.items()

@@ -75,12 +75,21 @@ def over_epochs(axis: Axes, quantity: str) -> None:
     """The axes of a learning curve, once it is drawn; the quantity ends in "accuracy" or "loss"."""
     unit = "cross-entropy, nats" if quantity.endswith("loss") else "share of images"
     axis.set(xlabel="epoch", ylabel=f"{quantity} ({unit})")
-    axis.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axis.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+    for line in axis.lines:
+        if len(line.get_xdata()) == 1:  # a single epoch makes no line
+            line.set_marker("o")
     grid(axis)
     if quantity.endswith("accuracy"):
         percent(axis.yaxis)
     elif axis.get_yscale() == "linear":
-        axis.set_ylim(bottom=0)
+        axis.set_ylim(bottom=0, auto=None)  # and the top as high as later lines need it
+
+
+def legend_below(figure: Figure) -> None:
+    """One legend for all axes, the first one's, below them and clear of every curve."""
+    handles, labels = figure.axes[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=len(labels), frameon=False)
 
 
 def picture(axis: Axes, image: Any, **options: Any) -> AxesImage:

@@ -23,14 +23,12 @@ def runs(make_history):
 def figures(runs, make_history):
     noise = np.random.default_rng(0)
     images = noise.integers(0, 256, (20, 32, 32, 3)).astype("uint8")
-    maps = noise.random((8, 8, 16))
     methods = ("none", "unit", "symmetric", "standardized")
     return {
         "image_grid": plots.image_grid(images, np.arange(20) % 2, ("cat", "dog"), columns=4),
         "pixel_histograms": plots.pixel_histograms({m: images / 255 for m in methods}),
         "losses_by_scale": plots.losses_by_scale({m: [9.2, 9.2] for m in methods}),
         "parameter_bars": plots.parameter_bars([models.build_average_pooling()]),
-        "dropout_maps": plots.dropout_maps(maps, 2 * maps, 0.5),
         "learning_curves": plots.learning_curves(make_history(*RISING), "average_pooling"),
         "comparison": plots.comparison(runs, results.read_reference()),
         "with_and_without_classifier": plots.with_and_without_classifier(
@@ -81,11 +79,48 @@ def test_titles_tell_what_is_drawn_of_images_and_nets():
     bars = plots.parameter_bars(nets)
     assert "The trunk has 1,130,272 parameters, what follows it 2,570 to 1,059,850" in title(bars)
     assert "fully connected 2,190,122, of which 1,130,272 in the trunk" in bars.get_label()
-    before, behind = np.ones((2, 2, 6)), np.full((2, 2, 6), 1.25)
-    behind[0, 0] = 0
-    assert "sets 25% of the active pixels to 0 and multiplies the others by 1.25" in title(
-        plots.dropout_maps(before, behind, 0.2)
+
+
+def test_both_rows_of_the_comparison_have_their_finding_and_one_scale(make_history, runs):
+    theirs = {}
+    theirs["average_pooling"] = make_history([0.3, 0.9], [2.0, 6.0])
+    theirs["average_pooling_dropout"] = make_history([0.3, 0.7], [2.0, 1.0])
+    theirs["fully_connected"] = make_history([0.3, 0.8], [2.0, 0.5])
+    figure = plots.comparison(runs, theirs)
+    assert title(figure) == (
+        "Above, after 3 epochs, average pooling + dropout is most accurate (70%) and lowest in "
+        "loss;\nbelow, after 2 epochs, average pooling is most accurate (90%) but fully connected "
+        "lowest in loss"
     )
+    for above, below in zip(figure.axes[:2], figure.axes[2:], strict=True):
+        assert above.get_ylim() == below.get_ylim()
+    assert figure.axes[1].get_ylim()[1] > 6
+
+
+def test_both_rows_of_the_reproduction_have_one_scale(make_history, runs):
+    twins = {f"{v}_no_classifier": {0: make_history([0.1], [9])} for v in results.VARIANTS[1:]}
+    figure = plots.reproduction(runs | twins, results.read_reference())
+    assert title(figure).startswith("Above, ")
+    for above, below in zip(figure.axes[:2], figure.axes[2:], strict=True):
+        assert above.get_ylim() == below.get_ylim()
+
+
+def test_one_epoch_is_a_point_on_whole_ticks(make_history):
+    history = make_history([0.3], [2.0])
+    runs = {variant: {0: history, 1: history} for variant in results.VARIANTS}
+    for figure in (
+        plots.comparison(runs, {variant: history for variant in runs}),
+        plots.learning_curves(history, "average_pooling"),
+        plots.run_among_recorded(history, {0: history, 1: history}, 2),
+        plots.losses_by_scale({method: [2.0] for method in "abcd"}),
+    ):
+        assert "1 epochs" not in title(figure) + figure.get_label()
+        for axis in figure.axes:
+            points = [line for line in axis.lines if len(line.get_xdata()) == 1]
+            assert points and all(line.get_marker() == "o" for line in points)
+            low, high = axis.get_xlim()
+            assert [tick for tick in axis.get_xticks() if low <= tick <= high] == [1]
+    assert "at epoch 1, the only one" in title(plots.learning_curves(history, "average_pooling"))
 
 
 def test_verdicts_show_every_interval_and_name_what_fails():
@@ -118,7 +153,7 @@ def test_titles_follow_the_numbers(make_history, runs):
         plots.learning_curves(level, "average_pooling")
     )
     assert "still falling" in title(plots.learning_curves(falling, "average_pooling"))
-    assert "After 3 epochs average pooling + dropout is most accurate (70%) and lowest" in title(
+    assert "After 3 epochs, average pooling + dropout is most accurate (70%) and lowest" in title(
         plots.comparison(runs)
     )
     swapped = {"fully_connected": {0: falling}, "average_pooling": {0: rising}}

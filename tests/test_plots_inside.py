@@ -32,6 +32,7 @@ def figures():
         "reliability": plots_inside.reliability({"as trained": before, "cooled": after}, LABELS),
         "loss_parts": plots_inside.loss_parts(parts, dict.fromkeys(parts, 1.2)),
         "feature_maps": plots_inside.feature_maps(pictures[0], {"one": NOISE.random((4, 4, 9))}),
+        "dropout_maps": plots_inside.dropout_maps(maps.T, 2 * maps.T, 0.5, channels=5),
         "heat_maps": plots_inside.heat_maps(pictures, [("map", maps), ("other\nmap", maps)]),
         "projection": plots_inside.projection(points, LABELS, data.CLASS_NAMES, 0.5),
         "robustness": plots_inside.robustness({"shift": curves, "blur": weaker}),
@@ -117,6 +118,13 @@ def test_feature_maps_are_the_most_active_ones():
     figure = plots_inside.feature_maps(np.zeros((32, 32, 3), "uint8"), {"one": maps})
     shown = [axis.images[0].get_array().max() for axis in figure.axes[1:]]
     assert shown == [9, 8, 7, 6, 5, 4, 3, 2]
+
+
+def test_dropout_maps_count_the_holes():
+    before, behind = np.ones((2, 2, 6)), np.full((2, 2, 6), 1.25)
+    behind[0, 0] = 0
+    title = plots_inside.dropout_maps(before, behind, 0.2).get_suptitle()
+    assert "sets 25% of the active pixels to 0 and multiplies the others by 1.25" in title
 
 
 def test_heat_maps_cover_their_image(figures):
