@@ -4,11 +4,15 @@ A figure's label (`figure.get_label()`) is its description in words, for whoever
 """
 
 import base64
+import hashlib
 import io
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from IPython import get_ipython
 from IPython.display import display
 from matplotlib import rc_context
 from matplotlib.axes import Axes
@@ -100,7 +104,16 @@ def picture(axis: Axes, image: Any, **options: Any) -> AxesImage:
 
 
 def show(figure: Figure) -> None:
-    """Displays a figure in a notebook, with its description as its text alternative."""
+    """Displays a figure in a notebook, with its description as its text alternative.
+
+    Elsewhere, as in a notebook exported to a script, it saves the figure under `runs` and says so.
+    """
+    if not hasattr(get_ipython(), "kernel"):
+        name = re.sub("[^a-z0-9]+", "-", figure.get_suptitle().lower()).strip("-")
+        path = Path("runs") / f"{name[:60] or 'figure'}.png"
+        save(figure, path)
+        print(f"picture: {path}")
+        return
     png = io.BytesIO()
     figure.savefig(png, format="png", dpi=100)
     display(
@@ -113,8 +126,25 @@ def show(figure: Figure) -> None:
     )
 
 
-def save(figure: Figure, path: Path) -> None:
-    """Writes a figure to `path` as PNG, its description in the file's metadata."""
+def save(figure: Figure, path: Path, drawn_from: Sequence[Path] = ()) -> None:
+    """Writes a figure as PNG, with its description and its sources in the file's metadata.
+
+    Args:
+        path: of the picture; its folder is made if need be.
+        drawn_from: the files that the figure shows; their `digest` is kept under "Source".
+
+    Raises:
+        UserError: it cannot be written.
+    """
+    metadata = {"Description": figure.get_label()}
+    if drawn_from:
+        metadata["Source"] = f"SHA-256 {digest(drawn_from)}"
     png = io.BytesIO()
-    figure.savefig(png, format="png", dpi=150, metadata={"Description": figure.get_label()})
+    figure.savefig(png, format="png", dpi=150, metadata=metadata)
     files.write(path, png.getbuffer())
+
+
+def digest(paths: Sequence[Path]) -> str:
+    """SHA-256, in hexadecimal, of text files one after the other, whatever ends their lines."""
+    text = b"".join(path.read_bytes().replace(b"\r\n", b"\n") for path in paths)
+    return hashlib.sha256(text).hexdigest()

@@ -1,10 +1,16 @@
 """Whether figures look alike, and are shown and saved with their descriptions."""
 
+import subprocess
+import sys
 from itertools import combinations
+from pathlib import Path
 
+import nbformat
 import numpy as np
 import pytest
 from matplotlib.colors import to_rgb
+from nbclient import NotebookClient
+from PIL import Image
 
 from cifar_keras import results, style
 
@@ -32,19 +38,44 @@ def test_axes_are_open_at_the_top_and_the_right(figure):
     assert {side for side in spines if spines[side].get_visible()} == {"left", "bottom"}
 
 
-def test_showing_gives_a_picture_and_its_description(figure, monkeypatch):
-    shown = []
-    monkeypatch.setattr(style, "display", lambda *a, **k: shown.append((a, k)))
-    style.show(figure)
-    [((bundle,), options)] = shown
-    assert bundle["image/png"].startswith("iVBOR")
-    assert bundle["text/plain"] == figure.get_label()
-    assert options == {"metadata": {"image/png": {"alt": figure.get_label()}}, "raw": True}
+SHOWS = """
+from cifar_keras import style
+figure, axis = style.subplots(3, 2)
+figure.suptitle("“It” rises, then falls: 2 of 3")
+figure.set_label("Empty axes.")
+style.show(figure)
+"""
 
 
-def test_saving_writes_a_png_that_carries_its_description(figure, tmp_path):
-    path = tmp_path / "new folder" / "picture.png"
-    style.save(figure, path)
-    content = path.read_bytes()
-    assert content.startswith(b"\x89PNG")
-    assert b"Description" in content
+def test_a_notebook_shows_the_picture_and_its_description():
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(SHOWS)])
+    NotebookClient(notebook, timeout=120).execute()
+    [output] = notebook.cells[0].outputs
+    assert output.data["image/png"].startswith("iVBOR")
+    assert output.data["text/plain"] == "Empty axes."
+    assert output.metadata == {"image/png": {"alt": "Empty axes."}}
+
+
+def test_a_script_saves_the_picture_and_says_where(tmp_path):
+    run = subprocess.run(
+        [sys.executable, "-c", SHOWS], cwd=tmp_path, capture_output=True, text=True, check=True
+    )
+    path = Path("runs", "it-rises-then-falls-2-of-3.png")
+    assert run.stdout == f"picture: {path}\n"
+    assert (tmp_path / path).read_bytes().startswith(b"\x89PNG")
+
+
+def test_saving_writes_a_png_with_its_description_and_what_it_was_drawn_from(figure, tmp_path):
+    data = [tmp_path / "a.csv", tmp_path / "b.csv"]
+    for path, text in zip(data, (b"epoch\r\n1\r\n", b"epoch\n2\n"), strict=True):
+        path.write_bytes(text)
+    picture = tmp_path / "new folder" / "picture.png"
+    style.save(figure, picture, drawn_from=data)
+    with Image.open(picture) as png:
+        assert png.text["Description"] == "A line over three places."
+        assert png.text["Source"] == f"SHA-256 {style.digest(data)}"
+    before = style.digest(data)
+    data[0].write_bytes(b"epoch\n1\n")
+    assert style.digest(data) == before, "Git may change the ends of lines"
+    data[0].write_bytes(b"epoch\n3\n")
+    assert style.digest(data) != before
