@@ -288,24 +288,22 @@ def measure(net="reference"):
 
 def chart(result):
     """One bar for each contestant: its median epoch over PyTorch's, its fastest and slowest."""
-    from matplotlib.figure import Figure
+    from cifar_keras import style
 
     contestants = result["contestants"]
     unit = statistics.median(contestants[BASELINE]["seconds"])
-    figure = Figure(figsize=(9, 0.55 * len(contestants) + 1.6), layout="constrained")
-    axis = figure.subplots()
+    figure, axis = style.subplots(9, 0.55 * len(contestants) + 1.6)
     for row, (name, each) in enumerate(contestants.items()):
         ours = name.startswith("this course")
-        axis.barh(row, each["ratio"], color="#009E73" if ours else "#BBBBBB")
+        axis.barh(row, each["ratio"], color=style.GREEN if ours else style.FAINT)
         low, high = min(each["seconds"]) / unit, max(each["seconds"]) / unit
-        axis.plot([low, high], [row, row], color="#333333", linewidth=2)
+        axis.plot([low, high], [row, row], color=style.INK, linewidth=2)
         memory = f"{each['peak_memory_mb'] / 1000:.1f} GB"
         axis.text(max(high, each["ratio"]), row, f"  {each['ratio']:.2f}   {memory}", va="center")
-    axis.axvline(1, color="#333333", linewidth=0.8, linestyle=":")
+    axis.axvline(1, color=style.INK, linewidth=0.8, linestyle=":")
     axis.set_yticks(range(len(contestants)), contestants)
     axis.invert_yaxis()
     axis.margins(x=0.2)
-    axis.spines[["top", "right"]].set_visible(False)
     axis.set_xlabel("time of an epoch over plain PyTorch's (median; line: fastest to slowest)")
     names, compared = list(contestants), (BASELINE, "this course (Keras on TensorFlow)")
     what = "The course's training"
@@ -317,9 +315,22 @@ def chart(result):
     axis.set_title(
         f"{result['processor']}; beside the bars: the ratio, and the peak memory",
         fontsize=9,
-        color="#333333",
+        color=style.INK,
+    )
+    figure.set_label(
+        "Bars of the time of an epoch over plain PyTorch's: "
+        + ", ".join(f"{name} {each['ratio']:.2f}" for name, each in contestants.items())
+        + "."
     )
     return figure
+
+
+def draw(record, chart):
+    """Draws the chart (a function) of a recorded result, a JSON file, as PNG beside it."""
+    from cifar_keras import style
+
+    result = json.loads(record.read_text(encoding="utf-8"))
+    style.save(chart(result), record.with_suffix(".png"), drawn_from=[record])
 
 
 if __name__ == "__main__":
@@ -330,5 +341,6 @@ if __name__ == "__main__":
         result = measure(net)
         name = "epoch_time_bfloat16" if processor()[1] else "epoch_time"
         name = "epoch_time_strong" if net == "strong" else name
-        (HERE / f"{name}.json").write_text(json.dumps(result, indent=1) + "\n")
-        chart(result).savefig(HERE / f"{name}.png", dpi=120)
+        record = HERE / f"{name}.json"
+        record.write_text(json.dumps(result, indent=1) + "\n")
+        draw(record, chart)

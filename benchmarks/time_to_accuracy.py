@@ -157,30 +157,28 @@ def main(names):
     if baseline and baseline["test_accuracy"] < result["target"]:
         sys.exit(f"PyTorch did not reach {result['target']:.1%} in {MOST_EPOCHS} epochs")
     if baseline:
-        chart(result).savefig(RECORD.with_suffix(".png"), dpi=120)
+        epoch_time.draw(RECORD, chart)
 
 
 def chart(result):
     """Test accuracy against seconds and against operations; areas of dots show the parameters."""
-    from matplotlib.figure import Figure
-    from matplotlib.ticker import FuncFormatter, NullFormatter, PercentFormatter
+    from matplotlib.ticker import FuncFormatter, NullFormatter
 
+    from cifar_keras import style
     from cifar_keras.plots_recipes import OURS, REFERENCE
 
     contestants, goal = result["contestants"], result["target"]
-    figure = Figure(figsize=(12, 6.2), layout="constrained")
+    figure, axes = style.subplots(12, 6.2, 1, 2, sharey=True)
     panels = {
         "seconds": lambda each: duration(each["seconds"]),
         "training_flops": lambda each: f"{each['training_flops'] / 1e15:.2g} PFLOP",
     }
-    for axis, (quantity, say) in zip(
-        figure.subplots(1, 2, sharey=True), panels.items(), strict=True
-    ):
+    for axis, (quantity, say) in zip(axes, panels.items(), strict=True):
         values = [each[quantity] for each in contestants.values()]
         low, high = min(values) / 1.7, max(values) * 1.7
         axis.set(xscale="log", xlim=(low, high), ylim=(0.5, 1))
-        axis.axhline(goal, color="#333333", linewidth=1, linestyle=":")
-        axis.text(low, goal, f" {goal:.1%}", va="bottom", color="#333333")
+        axis.axhline(goal, color=style.INK, linewidth=1, linestyle=":")
+        axis.text(low, goal, f" {goal:.1%}", va="bottom", color=style.INK)
         for name, each in contestants.items():
             x, y = each[quantity], each["test_accuracy"]
             color = REFERENCE if name == BASELINE else OURS
@@ -191,21 +189,15 @@ def chart(result):
                 # Its epochs, each with its share of all seconds or operations.
                 shares = [taken / each["seconds"] for taken, _ in each["epochs"]]
                 axis.plot([x * share for share in shares], accuracies, color=color, linewidth=2)
-                axis.text(
-                    *(0.98, 0.04, text), transform=axis.transAxes, ha="right", color="#8F6000"
-                )
+                shift, align = (28, -85), {"ha": "right", "va": "top"}  # below its curve
             else:  # away from the nearer edge, and from the dot
                 right = x < math.sqrt(low * high)
                 shift = (14, 0) if right else (-16, 0)
                 align = {"ha": "left" if right else "right", "va": "center"}
-                axis.annotate(
-                    text, (x, y), shift, textcoords="offset points", color="#A34700", **align
-                )
-        axis.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
-        axis.spines[["top", "right"]].set_visible(False)
-        axis.grid(axis="y", color="#dddddd", linewidth=0.6)
-        axis.set_axisbelow(True)
-    seconds, operations = figure.axes
+            axis.annotate(text, (x, y), shift, textcoords="offset points", color=style.INK, **align)
+        style.percent(axis.yaxis)
+        style.grid(axis)
+    seconds, operations = axes
     seconds.set_ylabel("test accuracy (area of a dot: trainable parameters)")
     low, high = seconds.get_xlim()
     marks = [t for t in (10, 30, 60, 120, 300, 600, 1800, 3600, 7200) if low <= t <= high]
@@ -216,7 +208,15 @@ def chart(result):
     for axis in figure.axes:
         axis.xaxis.set_minor_formatter(NullFormatter())
     figure.suptitle(finding(result))
-    seconds.set_title(result["processor"], fontsize=9, color="#333333", loc="left")
+    seconds.set_title(result["processor"], fontsize=9, color=style.INK, loc="left")
+    nets = [
+        f"{name} {each['test_accuracy']:.1%} in {duration(each['seconds'])}"
+        for name, each in contestants.items()
+    ]
+    figure.set_label(
+        "Test accuracy against seconds, left, and against operations, right, on logarithmic axes: "
+        f"{', '.join(nets)}."
+    )
     return figure
 
 

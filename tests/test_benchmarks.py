@@ -5,10 +5,12 @@ import statistics
 from pathlib import Path
 
 import epoch_time
+import pytest
 import time_to_accuracy
 
 from cifar_keras import measure, models, study
 
+RECORDS = sorted(Path(epoch_time.__file__).parent.glob("*.json"))
 OURS = "this course (Keras on TensorFlow)"
 
 
@@ -85,6 +87,14 @@ def test_what_the_readme_says_of_strong_was_measured():
     assert abs(ratios[OURS] / ratios[epoch_time.BASELINE] - 3 / 4) < 0.05, "README: three quarters"
     ours, theirs = ratios["this course, bfloat16"], ratios["PyTorch, bfloat16"]
     assert abs(ours / theirs - 2 / 3) < 0.04, "README: two thirds"
+
+
+@pytest.mark.parametrize("path", RECORDS, ids=lambda path: path.stem)
+def test_charts_can_be_read(path, check_legible):
+    chart = epoch_time.chart if path.stem.startswith("epoch_time") else time_to_accuracy.chart
+    figure = chart(json.loads(path.read_text(encoding="utf-8")))
+    assert len(figure.get_label()) > 60
+    check_legible(figure)
 
 
 def made_up(accuracies):

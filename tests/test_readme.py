@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 import time_to_accuracy
 import update_readme
+from PIL import Image
 
-from cifar_keras import models, results
+from cifar_keras import models, results, style
 from cifar_keras.__main__ import main
 
 ROOT = Path(__file__).parents[1]
@@ -66,6 +67,21 @@ def test_every_notebook_is_listed():
 
 def test_tables_are_what_the_recorded_runs_say():
     assert update_readme.with_tables(README) == README, "run tools/update_readme.py"
+
+
+def test_pictures_come_from_the_records():
+    shown = {ROOT / target for target in re.findall(r"!\[[^]]*\]\((.+?\.png)\)", README)}
+    drawn = update_readme.pictures()
+    measured = {path.with_suffix(".png"): [path] for path in (ROOT / "benchmarks").glob("*.json")}
+    assert shown <= drawn.keys() | measured.keys()
+    sources = {path: files for path, (_, files) in drawn.items()} | measured
+    for picture, files in sources.items():
+        with Image.open(picture) as png:
+            source = png.text.get("Source")
+        assert source == f"SHA-256 {style.digest(files)}", f"draw {picture.name} again"
+    for picture, (figure, _) in drawn.items():
+        with Image.open(picture) as png:
+            assert png.text["Description"] == figure.get_label()
 
 
 def test_three_epochs_pass_the_reference_s_hundred():

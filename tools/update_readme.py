@@ -44,6 +44,27 @@ def runs_of_all():
     return results.read_runs(SEEDS), results.read_runs(FULL), results.read_reference()
 
 
+def pictures():
+    """`{path: (figure, the histories that it shows)}` of the README's pictures of runs."""
+    runs, full, reference = runs_of_all()
+    runs, theirs = results.paired(runs), results.RESULTS / "reference" / "seed_curves.csv"
+    return {
+        SEEDS / "comparison.png": (
+            plots.comparison(runs, reference),
+            [*histories(SEEDS, runs), theirs],
+        ),
+        FULL / "reproduction.png": (
+            plots.reproduction(full, reference),
+            [*histories(FULL, full), theirs],
+        ),
+    }
+
+
+def histories(folder, runs):
+    """The files of `{variant: {seed: history}}`, recorded in `folder`."""
+    return [folder / f"{name}-seed{k}" / "history.csv" for name in runs for k in runs[name]]
+
+
 def recorded(name):
     """What the finished runs of a study say of themselves."""
     return [run.record for run in study.load(name).runs() if run.finished]
@@ -60,8 +81,7 @@ def with_tables(readme):
 
 
 if __name__ == "__main__":
-    runs, full, reference = runs_of_all()
-    style.save(plots.comparison(results.paired(runs), reference), SEEDS / "comparison.png")
-    style.save(plots.reproduction(full, reference), FULL / "reproduction.png")
+    for path, (figure, sources) in pictures().items():
+        style.save(figure, path, drawn_from=sources)
     readme = ROOT / "README.md"
     readme.write_text(with_tables(readme.read_text(encoding="utf-8")), encoding="utf-8")
