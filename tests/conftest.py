@@ -1,7 +1,6 @@
 """What several rooms' tests share: a small cut of the sample, a small study, made-up histories."""
 
 import shutil
-
 from unittest import mock
 
 import numpy as np
