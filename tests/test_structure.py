@@ -13,7 +13,7 @@ ORDER = [
     *("formats", "sources", "data"),
     *("layers", "models", "optimizers"),
     *("results", "callbacks", "training", "evaluation", "study", "verification"),
-    *("claims", "measure", "inspection"),
+    *("claims", "measure", "inspection", "exercises"),
     *("style", "plots", "plots_inside", "plots_mathematics", "plots_recipes"),
     "__main__",
 ]

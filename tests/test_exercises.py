@@ -1,0 +1,95 @@
+"""What a lesson says to right, wrong, missing and endless answers."""
+
+from cifar_keras.environment import keras
+
+import numpy as np
+import pytest
+from IPython.core.interactiveshell import InteractiveShell
+
+from cifar_keras import exercises
+
+
+def checked(answer, seconds=60):
+    with exercises.check("double", seconds):
+        assert answer(2) == 4, "2 became something else; multiply by two"
+        assert answer(-1) < 0, "a negative number lost its sign"
+
+
+def test_a_right_answer_is_told_so(capsys):
+    checked(lambda x: 2 * x)
+    assert capsys.readouterr().out == "double: right\n"
+
+
+def not_written(x):
+    raise NotImplementedError
+
+
+@pytest.mark.parametrize(
+    ("answer", "hint"),
+    [
+        (lambda x: x, "double: 2 became something else; multiply by two"),
+        (lambda x: abs(2 * x), "double: a negative number lost its sign"),
+        (lambda x: None, "double: 2 became something else"),
+        (not_written, "double: not written yet; write your answer into the cell above"),
+        (lambda x: x / 0, "double: your answer raises ZeroDivisionError: division by zero"),
+        (lambda x: undefined, "'undefined' is not defined; run the cell above first"),  # noqa: F821
+        (lambda x: np.zeros(2) @ np.zeros(3), "double: your answer raises ValueError: matmul"),
+        (lambda x: np.ones(2), "double: your answer raises ValueError: The truth value"),
+    ],
+)
+def test_a_wrong_answer_gets_one_line(capsys, answer, hint):
+    with pytest.raises(exercises.Hint) as caught:
+        checked(answer)
+    assert hint in str(caught.value) and "\n" not in str(caught.value)
+    assert "right" not in capsys.readouterr().out
+
+
+def test_a_training_without_end_is_stopped_and_fit_is_itself_again():
+    fit = keras.Model.fit
+    model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)])
+    model.compile("sgd", "mse")
+    x = np.zeros((8, 1))
+    with pytest.raises(exercises.Hint, match="double: the training was stopped after 1 seconds"):
+        checked(lambda _: model.fit(x, x, batch_size=1, epochs=10**6, verbose=0), seconds=1)
+    assert keras.Model.fit is fit
+
+
+def test_a_notebook_shows_a_hint_without_a_traceback(capsys):
+    shell = InteractiveShell()
+    shell.run_cell(
+        "from cifar_keras import exercises\nwith exercises.check('x'):\n    assert 0, 'no'"
+    )
+    shown = capsys.readouterr().out
+    assert "x: no" in shown and "Traceback" not in shown and len(shown.strip().splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("guess", "first"),
+    [
+        (4000, "your guess: 4,000"),
+        (None, "your guess: no guess yet; write one into the cell above"),
+        (..., "your guess: no guess yet; write one into the cell above"),
+        ("many", "your guess: 'many' is no number"),
+    ],
+)
+def test_a_guess_stands_beside_the_measurement(capsys, guess, first):
+    exercises.compare(guess, 63, form="{:,}")
+    assert capsys.readouterr().out == f"{first}\nmeasured:   63\n"
+
+
+@pytest.mark.parametrize(
+    ("guess", "first"),
+    [
+        ("same", "your guess: same: right, a maximum forgives one pixel"),
+        ("other", "your guess: other: a convolution moves with its image"),
+        (..., "your guess: no guess yet; write one into the cell above"),
+        ("neither", "your guess: choose one of same, other"),
+    ],
+)
+def test_a_choice_gets_a_reply_of_its_own(capsys, guess, first):
+    replies = {
+        "same": "right, a maximum forgives one pixel",
+        "other": "a convolution moves with its image",
+    }
+    exercises.compare(guess, "same", replies)
+    assert capsys.readouterr().out == f"{first}\nmeasured:   same\n"
