@@ -1,10 +1,13 @@
 """What a trained net does: how sure it is, where it looks, what disturbs it, your own picture."""
 
+import os
+import warnings
+
 from cifar_keras.environment import keras
 
 import numpy as np
 from keras import layers, ops
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 from scipy import ndimage, optimize, special
 
 from cifar_keras import measure
@@ -12,6 +15,21 @@ from cifar_keras.errors import UserError
 
 PERTURBATIONS = ("shift", "noise", "blur", "brightness")
 TEMPERATURES = (1e-3, 1e3)
+# What a file may be, and the bytes that decoding takes for a pixel at most (measured, Pillow 13).
+# Other formats of Pillow's stay out: EPS, for one, is drawn by a program of its own.
+FORMATS = {
+    "AVIF": 10,
+    "BMP": 4,
+    "GIF": 4,
+    "JPEG": 4,
+    "MPO": 4,  # a JPEG with more than one picture
+    "PNG": 4,
+    "PPM": 4,
+    "TIFF": 8,
+    "WEBP": 17,
+}
+MOST_MEMORY = 250e6  # bytes
+SHORTER_SIDE = 256  # pixels that are left of a large picture before it is shrunk to 32
 
 
 def cross_entropies(logits, labels):
@@ -226,38 +244,99 @@ def perturb(images, kind, strength):
 def load_picture(source):
     """A picture of your own as the nets take it: upright, its central square, 32×32, in colour.
 
-    Any format, size and mode that Pillow reads; turned as its EXIF data say, transparency on
-    white, of an animation the first frame.
+    Any size and mode; turned as its EXIF data say, transparency on white, of an animation the
+    first frame. It takes less than 300 MB of memory: a JPEG of 100 megapixels is shrunk while it
+    is decoded, and what cannot be read within that is refused.
 
     Args:
-        source: path of the file, or an open binary file.
+        source: a path or an open binary file, in one of `FORMATS`; a Pillow image; or an array
+            (height, width), or with 3 or 4 channels last, of integers in 0..255 or floats in 0..1.
 
     Returns:
         uint8 (1, 32, 32, 3).
 
     Raises:
-        UserError: there is no such file, or it is no picture, damaged, or too large.
+        UserError: there is no such file, or it is no picture, damaged, or too large; or an array
+            of another shape or other values.
     """
-    name = "the file" if hasattr(source, "read") else source
-    try:
-        with Image.open(source) as picture:
-            upright = _to_eight_bits(ImageOps.exif_transpose(picture)).convert("RGBA")
-    except UserError:
-        raise
-    except FileNotFoundError as error:
-        raise UserError(f"there is no file {name}; check the name and the folder") from error
-    except UnidentifiedImageError as error:
-        raise UserError(
-            f"{name} is no picture that Pillow can read; save it as PNG or JPEG"
-        ) from error
-    except Image.DecompressionBombError as error:
-        raise UserError(f"{name} has too many pixels; make it smaller") from error
-    except Exception as error:  # damaged bytes make the decoders raise nearly anything
-        raise UserError(
-            f"{name} cannot be read ({type(error).__name__}); save the picture again"
-        ) from error
-    on_white = Image.alpha_composite(Image.new("RGBA", upright.size, "white"), upright)
+    if isinstance(source, Image.Image):
+        small = _small(source)
+    elif isinstance(source, str | os.PathLike) or hasattr(source, "read"):
+        small = _read_small(source)
+    else:
+        small = _small(_from_array(np.asarray(source)))
+    on_white = Image.alpha_composite(Image.new("RGBA", small.size, "white"), small)
     return np.asarray(ImageOps.fit(on_white.convert("RGB"), (32, 32)))[np.newaxis]
+
+
+def _read_small(source):
+    """The picture in a file, as `_small` leaves it."""
+    name = "the file" if hasattr(source, "read") else source
+    Image.init()
+    formats = [name for name in FORMATS if name in Image.OPEN]  # as far as this Pillow knows them
+    with warnings.catch_warnings(record=True) as said:  # what Pillow lacks, and many pixels
+        warnings.simplefilter("always")
+        try:
+            with Image.open(source, formats=formats) as picture:
+                pixels = picture.width * picture.height
+                picture.draft(None, (SHORTER_SIDE, SHORTER_SIDE))  # a JPEG; others stay as they are
+                memory = FORMATS[picture.format] * picture.width * picture.height
+                if picture.info.get("progressive"):  # all its coefficients come before any pixel
+                    memory += 6 * pixels
+                if memory > MOST_MEMORY:
+                    raise UserError(
+                        f"{name} has {pixels / 1e6:.0f} megapixels, too many for its format; make "
+                        "it smaller, or save it as a JPEG that is not progressive"
+                    )
+                return _small(picture)
+        except UserError:
+            raise
+        except FileNotFoundError as error:
+            raise UserError(f"there is no file {name}; check the name and the folder") from error
+        except UnidentifiedImageError as error:
+            why = "".join(f" ({warning.message})" for warning in said[-1:])
+            raise UserError(
+                f"{name} is no picture that Pillow can read{why}; save it as PNG or JPEG"
+            ) from error
+        except Image.DecompressionBombError as error:
+            raise UserError(f"{name} has too many pixels; make it smaller") from error
+        except Exception as error:  # damaged bytes make the decoders raise nearly anything
+            raise UserError(
+                f"{name} cannot be read ({type(error).__name__}); save the picture again"
+            ) from error
+
+
+def _from_array(pixels):
+    """A Pillow image of an array of pixels."""
+    most = 1 if pixels.dtype.kind == "f" else 255
+    shaped = pixels.ndim == 2 or (pixels.ndim == 3 and pixels.shape[2] in (3, 4))
+    if not (shaped and pixels.size and pixels.dtype.kind in "iuf"):
+        raise UserError(
+            f"the array has the shape {pixels.shape} of {pixels.dtype}; give integers or floats "
+            "(height, width), or with 3 or 4 channels last"
+        )
+    pixels = pixels[(slice(None, None, max(1, min(pixels.shape[:2]) // 1024)),) * 2]
+    if not (pixels.min() >= 0 and pixels.max() <= most):
+        raise UserError(
+            f"the pixels go from {pixels.min():g} to {pixels.max():g}; give integers in 0..255 or "
+            "floats in 0..1"
+        )
+    return Image.fromarray(np.rint(pixels * (255 / most)).astype(np.uint8))
+
+
+def _small(picture):
+    """The central square of a picture, upright, in RGBA, reduced strip by strip if it is large."""
+    side = min(picture.size)
+    left, top = ((length - side) // 2 for length in picture.size)
+    right, bottom = picture.width - left, picture.height - top
+    factor = max(1, side // SHORTER_SIDE)
+    small = Image.new("RGBA", (-(-(right - left) // factor), -(-(bottom - top) // factor)))
+    for row in range(0, small.height, 8):
+        start = top + row * factor
+        strip = picture.crop((left, start, right, min(start + 8 * factor, bottom)))
+        small.paste(_to_eight_bits(strip).convert("RGBA").reduce(factor), (0, row))
+    small.getexif()[ExifTags.Base.Orientation] = picture.getexif().get(ExifTags.Base.Orientation, 1)
+    return ImageOps.exif_transpose(small)
 
 
 def _to_eight_bits(picture):

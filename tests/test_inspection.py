@@ -1,12 +1,16 @@
 """Whether the looks inside a net agree with closed forms, and odd input is refused."""
 
 import io
+import os
+import subprocess
+import sys
+from pathlib import Path
 
 import keras
 import numpy as np
 import pytest
 from keras import layers
-from PIL import Image
+from PIL import Image, ImageOps, WebPImagePlugin
 from scipy import special
 
 from cifar_keras import data, inspection, models, training
@@ -230,6 +234,28 @@ def saved(picture, kind="png", **options):
     return io.BytesIO(file.getvalue())
 
 
+CLEAR = Path("/proc/self/clear_refs")
+READS = """
+import sys
+from pathlib import Path
+from cifar_keras import errors, inspection
+
+def status(name):
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) / 1e3 for line in lines if line.startswith(name + ":"))
+
+for path in sys.argv[1:]:
+    Path("/proc/self/clear_refs").write_text("5")
+    before = status("VmRSS")
+    try:
+        red = inspection.load_picture(path)[0, 0, 0]
+        said = "red" if red[0] > 250 and red[1] < 5 else f"is {red}"
+    except errors.UserError as error:
+        said = str(error)
+    print(status("VmHWM") - before, said)
+"""
+
+
 class TestPictures:
     def test_the_central_square_is_taken(self, quarters, tmp_path):
         quarters.save(tmp_path / "picture.png")
@@ -301,3 +327,82 @@ class TestPictures:
         monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
         with pytest.raises(UserError, match="too many pixels"):
             inspection.load_picture(saved(quarters))
+
+    def test_arrays_and_pillow_images(self, quarters):
+        pixels = np.asarray(quarters)
+        red = [RED, GREEN, BLUE, WHITE]
+        for source in (quarters, pixels, pixels.astype("int64"), pixels / 255, pixels.tolist()):
+            assert corners(inspection.load_picture(source)) == red
+        assert corners(inspection.load_picture(np.repeat(pixels, 100, axis=1))) == red
+        assert (inspection.load_picture(np.full((40, 50), 100, np.uint8)) == 100).all()
+        assert (inspection.load_picture(np.zeros((40, 40, 4))) == 255).all(), "transparent"
+
+    @pytest.mark.parametrize(
+        ("pixels", "message"),
+        [
+            (np.zeros((3, 32, 32)), r"shape \(3, 32, 32\) .* channels last"),
+            (np.zeros((2, 32, 32, 3)), "shape"),
+            (np.zeros((0, 32, 3)), "shape"),
+            (np.zeros((32, 32), bool), "of bool"),
+            (np.array("a letter"), "shape"),
+            (np.full((32, 32, 3), 256), "from 256 to 256"),
+            (np.full((32, 32, 3), -0.1), "floats in 0..1"),
+            (np.full((32, 32, 3), np.nan), "from nan"),
+        ],
+    )
+    def test_arrays_of_no_picture_are_refused(self, pixels, message):
+        with pytest.raises(UserError, match=message) as refused:
+            inspection.load_picture(pixels)
+        assert "\n" not in str(refused.value)
+
+    @pytest.mark.parametrize("size", [(1501, 1203), (701, 2400)])
+    @pytest.mark.parametrize("kind", ["jpeg", "png"])
+    def test_large_pictures_look_as_if_shrunk_at_once(self, kind, size):
+        photograph = Image.fromarray(data.load_sample()[1][0][0]).resize(size)
+        picture = inspection.load_picture(saved(photograph, kind)).astype(int)
+        assert np.abs(picture - np.asarray(ImageOps.fit(photograph, (32, 32)))).max() < 8
+
+    def test_an_eps_that_is_called_png_starts_no_program(self, tmp_path, monkeypatch):
+        drawing = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\nshowpage\n"
+        (tmp_path / "picture.png").write_bytes(drawing)
+        ghostscript = tmp_path / "gs"
+        ghostscript.write_text(f"#!/bin/sh\ntouch {tmp_path / 'started'}\n")
+        ghostscript.chmod(0o755)
+        monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+        with pytest.raises(UserError, match="is no picture"):
+            inspection.load_picture(tmp_path / "picture.png")
+        assert not (tmp_path / "started").exists()
+
+    def test_a_pillow_without_webp_says_so(self, quarters, monkeypatch):
+        picture = saved(quarters, "webp")
+        monkeypatch.setattr(WebPImagePlugin, "SUPPORTED", False)
+        with pytest.raises(UserError, match="WEBP support not installed.*; save it as PNG"):
+            inspection.load_picture(picture)
+
+    @pytest.mark.skipif(not CLEAR.exists(), reason="peak memory can be reset on Linux alone")
+    def test_memory_is_bounded(self, tmp_path):
+        """A process of its own reads each file; it may not need 300 MB more than it had."""
+        large = Image.new("RGB", (11600, 8700), "red")  # 101 megapixels
+        large.save(tmp_path / "photograph.jpg")
+        large.save(tmp_path / "progressive.jpg", progressive=True)
+        large.save(tmp_path / "large.png", compress_level=1)
+        large.crop((0, 0, 8000, 7000)).save(tmp_path / "smaller.png", compress_level=1)
+        large.crop((0, 0, 4000, 3500)).save(tmp_path / "smaller.webp", method=0)
+        large.crop((0, 0, 8000, 7000)).save(tmp_path / "large.webp", method=0)
+        del large
+        run = subprocess.run(
+            [sys.executable, "-c", READS, *sorted(map(str, tmp_path.iterdir()))],
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        told = [line.split(maxsplit=1) for line in run.stdout.splitlines()]
+        assert all(float(megabytes) < 300 for megabytes, _ in told), told
+        words = [word for _, word in told]
+        refused = [word.split(";")[0].split("/")[-1] for word in words if word != "red"]
+        assert refused == [
+            "large.png has 101 megapixels, too many for its format",
+            "large.webp has 56 megapixels, too many for its format",
+            "progressive.jpg has 101 megapixels, too many for its format",
+        ]
+        assert len(words) == 6
