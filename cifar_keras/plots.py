@@ -54,7 +54,7 @@ def pixel_histograms(normalized):
         axis.set(title=f"“{method}”", xlabel="value fed to the network", yticks=[])
     figure.axes[0].set_ylabel("density of pixels")
     figure.axes[0].legend(frameon=False, fontsize=8)
-    ranges = [f"“{m}” {x.min():.2g} to {x.max():.2g}" for m, x in normalized.items()]
+    ranges = [f"“{m}” {x.min():.3g} to {x.max():.3g}" for m, x in normalized.items()]
     figure.suptitle(f"The values that the network is fed: {', '.join(ranges)}")
     figure.set_label(
         f"{len(normalized)} histograms of pixel values in red, green and blue, one for each "

@@ -109,8 +109,8 @@ def reliability(logits, labels):
     lines = axes[0].get_legend_handles_labels()[0]
     names = [STYLES[variant].label for variant in by_variant]
     figure.legend(lines, names, loc="outside lower center", ncols=3, frameon=False)
-    ranges = [f"{caption}, {min(e):.0f} to {max(e):.0f}" for caption, e in errors.items()]
-    figure.suptitle(f"Points of calibration error: {'; '.join(ranges)}")
+    ranges = [f"{min(e):.0f} to {max(e):.0f} points {caption}" for caption, e in errors.items()]
+    figure.suptitle(f"Calibration error: {', '.join(ranges)}")
     figure.set_label(
         f"Reliability diagrams, {' and '.join(logits)}: accuracy over confidence for "
         f"{', '.join(STYLES[v].label for v in by_variant)}, beside the diagonal on which a net is "
@@ -283,8 +283,8 @@ def projection(points, labels, class_names, share):
     nearer = np.abs(points[:, :1] - ends).argmin(axis=1)  # 0 where animals are, 1 vehicles
     parted = np.mean(nearer == vehicle[labels])
     figure.suptitle(
-        f"Two directions hold {share:.0%} of the variance; the first alone tells vehicles from "
-        f"animals in {parted:.0%}"
+        f"Two directions hold {share:.0%} of the variance;\nthe first alone tells vehicles from "
+        f"animals in {parted:.0%} of the images"
     )
     figure.set_label(
         "A cloud of points in two colours, images of vehicles and of animals; lines lead from the "

@@ -82,7 +82,7 @@ def pools(accuracy, images):
     Args:
         accuracy: `{pool: test accuracy in [0, 1]}`. images: how many it was measured on.
     """
-    figure, axis = style.subplots(7.5, 2.8)
+    figure, axis = style.subplots(7.5, 3)
     for row, (_name, value) in enumerate(accuracy.items()):
         reach = 1.96 * results.standard_error(value, images)
         axis.errorbar(value, row, xerr=reach, fmt="o", color=COLORS[2], capsize=4, linewidth=1.6)
@@ -95,7 +95,7 @@ def pools(accuracy, images):
     ahead = accuracy[best] - accuracy[worst]
     chance = 1.96 * np.sqrt(2) * results.standard_error(accuracy[best], images)
     figure.suptitle(
-        f"“{best}” is {100 * ahead:.1f} points above “{worst}”, "
+        f"“{best}” is {100 * ahead:.1f} points above “{worst}”,\n"
         f"{'more' if ahead > chance else 'less'} than the test set's interval"
     )
     figure.set_label(
@@ -214,8 +214,8 @@ def descent_at_the_bound(losses):
     axis.set(xlabel="step of gradient descent", ylabel="loss (cross-entropy, nats)")
     axis.legend(frameon=False, loc="upper right")
     style.grid(axis)
-    ends = [f"at {which} from {v[0]:.2f} to {v[-1]:.2f}" for which, v in losses.items()]
-    figure.suptitle(f"Nats of loss: {', '.join(ends)}")
+    ends = [f"{v[0]:.2f} to {v[-1]:.2f} nats at {which}" for which, v in losses.items()]
+    figure.suptitle("The loss goes from " + ",\nfrom ".join(ends))
     figure.set_label(
         f"Loss over the steps of gradient descent, a line for each learning rate: "
         f"{' and '.join(losses)}."

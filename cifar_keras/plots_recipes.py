@@ -89,7 +89,7 @@ def schedule(rates):
     axis.set(xlabel="step", ylabel="learning rate", ylim=(0, None))
     up, steps = int(np.argmax(rates)) + 1, len(rates)
     figure.suptitle(
-        f"The learning rate rises for {up} steps to {max(rates):.3g}, and ends at {rates[-1]:.1g}"
+        f"The rate rises for {up} steps to {max(rates):.3g}, and ends at {rates[-1]:.1g}"
     )
     figure.set_label(
         f"The learning rate over the {steps:,} steps of a training, highest at step {up:,}."

@@ -29,7 +29,9 @@ def figures():
     return {
         "confusion": plots_inside.confusion(np.eye(10) * 80 + 2, data.CLASS_NAMES),
         "gallery": plots_inside.gallery(pictures, ["a\nb"] * 5, 3, "Noise, five times", described),
-        "reliability": plots_inside.reliability({"as trained": before, "cooled": after}, LABELS),
+        "reliability": plots_inside.reliability(
+            {"as trained": before, "with the temperature of the other half": after}, LABELS
+        ),
         "loss_parts": plots_inside.loss_parts(parts, dict.fromkeys(parts, 1.2)),
         "feature_maps": plots_inside.feature_maps(pictures[0], {"one": NOISE.random((4, 4, 9))}),
         "dropout_maps": plots_inside.dropout_maps(maps.T, 2 * maps.T, 0.5, channels=5),
@@ -87,8 +89,8 @@ def test_reliability_s_title_follows_the_numbers():
     figure = plots_inside.reliability(logits, LABELS)
     errors = [axis.get_legend().get_texts()[0].get_text().split()[0] for axis in figure.axes]
     assert errors[1] == "0"
-    expected = f"raw, {errors[0]} to {errors[0]}; fair, 0 to 0"
-    assert figure.get_suptitle() == f"Points of calibration error: {expected}"
+    expected = f"{errors[0]} to {errors[0]} points raw, 0 to 0 points fair"
+    assert figure.get_suptitle() == f"Calibration error: {expected}"
 
 
 def test_loss_parts_name_the_net_that_gains_most(figures):

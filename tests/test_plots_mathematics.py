@@ -38,11 +38,13 @@ def drawn():
             24,
             {"before training": 18, "after training": 12},
         ),
-        "pools": figures.pools({"maximum": 0.4, "mean": 0.39}, 1000),
+        "pools": figures.pools({"convolution 3×3": 0.4, "maximum 2×2": 0.39}, 1000),
         "costs_by_layer": figures.costs_by_layer(measure.costs(models.build_fully_connected())),
         "signal_over_depth": figures.signal_over_depth(SIGNAL, FORMULA),
         "descent_by_scale": figures.descent_by_scale(STEPS, dict.fromkeys(METHODS, SLOW)),
-        "descent_at_the_bound": figures.descent_at_the_bound({"below": [2, 1], "above": [2, 3]}),
+        "descent_at_the_bound": figures.descent_at_the_bound(
+            {"half the bound": [2, 1], "4 times the bound": [2, 3]}
+        ),
         "range_test": figures.range_test(rates, np.abs(np.log10(rates) + 3), 1e-2),
         "batch_sizes": figures.batch_sizes({"early": 10.0, "late": 200.0}),
         "weights_into_dead_channels": figures.weights_into_dead_channels(square.ravel()),
@@ -60,7 +62,7 @@ def test_descriptions_hold_no_number_of_this_run(drawn):
     assert again.get_label() == drawn["seeds_needed"].get_label()
     again = figures.batch_sizes({"early": 20.0, "late": 30.0})
     assert again.get_label() == drawn["batch_sizes"].get_label()
-    again = figures.pools({"maximum": 0.2, "mean": 0.5}, 1000)
+    again = figures.pools({"convolution 3×3": 0.2, "maximum 2×2": 0.5}, 1000)
     assert again.get_label() == drawn["pools"].get_label()
 
 
@@ -82,7 +84,7 @@ def test_titles_follow_the_numbers():
     assert "“symmetric” has not fallen to 1% after 1,000 steps" in title(
         figures.descent_by_scale(STEPS, losses)
     )
-    assert "at low from 2.00 to 1.00, at high from 2.00 to 3.00" in title(
+    assert "from 2.00 to 1.00 nats at low,\nfrom 2.00 to 3.00 nats at high" in title(
         figures.descent_at_the_bound({"low": [2, 1.5, 1], "high": [2, 5, 3]})
     )
     flat = np.ones((32, 32))
@@ -100,8 +102,8 @@ def test_titles_follow_the_numbers():
         figures.weights_into_dead_channels(np.array([0.0, 0.01, 0.02, 0.1]))
     )
     close, apart = {"maximum": 0.4, "mean": 0.39}, {"maximum": 0.2, "mean": 0.5}
-    assert "“maximum” is 1.0 points above “mean”, less than" in title(figures.pools(close, 1000))
-    assert "“mean” is 30.0 points above “maximum”, more than" in title(figures.pools(apart, 1000))
+    assert "“maximum” is 1.0 points above “mean”,\nless than" in title(figures.pools(close, 1000))
+    assert "“mean” is 30.0 points above “maximum”,\nmore than" in title(figures.pools(apart, 1000))
     rates = np.logspace(-5, -1, 61)
     breaking = np.where(rates < 1e-2, 2.0, 9.0)
     assert "At 5 times" in title(figures.range_test(rates, breaking, 1e-2))  # smoothed over 9

@@ -67,7 +67,7 @@ def test_titles_follow_the_numbers(drawn):
     falling = dict(reversed(ACCURACIES.items()))
     assert "0 gain, 1 loses" in title(figures.ladder(falling))
     rise = title(figures.schedule(np.array([0.5, 1, 0.5, 0])))
-    assert rise == "The learning rate rises for 2 steps to 1, and ends at 0"
+    assert rise == "The rate rises for 2 steps to 1, and ends at 0"
     assert title(race(0.4)) == "reference has 50% after 20 seconds, ours 40% after 19"
     assert "compact passes 90% with 12% of the parameters of reference" in title(
         drawn["accuracy_by_parameters"]
