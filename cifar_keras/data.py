@@ -252,8 +252,8 @@ def normalize(images: np.ndarray, method: str = "symmetric") -> np.ndarray:
         result -= 0.5
         result /= 0.5
     elif method == "standardized":
-        result -= np.float32(CHANNEL_MEAN)
-        result /= np.float32(CHANNEL_STD)
+        result -= np.array(CHANNEL_MEAN, np.float32)
+        result /= np.array(CHANNEL_STD, np.float32)
     return result
 
 

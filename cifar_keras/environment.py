@@ -127,8 +127,8 @@ def leave_out_autotuner() -> None:
     options.autotune.enabled = False
 
     @functools.wraps(dataset_class.__iter__)
-    def iterate(dataset):
-        return iterate.__wrapped__(dataset.with_options(options))
+    def iterate(self):
+        return iterate.__wrapped__(self.with_options(options))
 
     dataset_class.__iter__ = iterate
 

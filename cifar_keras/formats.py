@@ -17,10 +17,10 @@ import pickletools
 import tarfile
 import zipfile
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
-from typing import BinaryIO
+from typing import IO, BinaryIO
 
 import numpy as np
 from PIL import Image
@@ -43,7 +43,7 @@ ARCHIVES = (".npz", ".tar.gz", ".tgz", ".tar", ".zip")  # names that a folder is
 # The four arrays by name: images (n, 32, 32, 3), labels (n,) or (n, 1).
 Arrays = dict[str, np.ndarray]
 # Files by their base name; each is opened when its turn has come.
-Files = dict[str, Callable[[], BinaryIO]]
+Files = Mapping[str, Callable[[], IO[bytes]]]
 
 
 # --- The bytes of one batch → (images, labels) ------------------------------------------------
@@ -102,8 +102,8 @@ _FORMATS = [
 # --- Files → the four arrays ------------------------------------------------------------------
 
 
-def _content(file: BinaryIO, limit: int, name: str) -> bytes:
-    content = file.read(limit + 1)
+def _content(read: Callable[[int], bytes], limit: int, name: str) -> bytes:
+    content = read(limit + 1)
     if len(content) > limit:
         raise UserError(f"{name} has more than {limit / 1e6:.0f} MB; CIFAR-10's has less")
     return content
@@ -115,7 +115,7 @@ def _decode_batch(
     contents = {}
     for each in [name, *beside]:
         with files[each]() as file:
-            contents[each] = _content(file, MAX_LABELS if each in beside else MAX_BATCH, each)
+            contents[each] = _content(file.read, MAX_LABELS if each in beside else MAX_BATCH, each)
     try:
         return decode(contents, name)
     except Exception as error:  # damaged bytes make the decoders raise nearly anything
@@ -169,7 +169,9 @@ class _Directory:
 
 
 def _read_tar(content: bytes) -> Arrays:
-    with tarfile.open(fileobj=_Directory(io.BytesIO(content)), mode="r:") as archive:
+    headers = _Directory(io.BytesIO(content))
+    # The types ask for what can be written to, though it is only read.
+    with tarfile.open(fileobj=headers, mode="r:") as archive:  # pyright: ignore[reportCallIssue, reportArgumentType]
         members = [member for member in archive if member.isreg() and not member.issparse()]
     view = memoryview(content)
     return _decode(
@@ -228,7 +230,7 @@ def read_archive(file: BinaryIO) -> Arrays:
         if start == b"PK":
             return _read_zip(file)
         unpacked = gzip.GzipFile(fileobj=file) if start == b"\x1f\x8b" else file
-        return _read_tar(_content(unpacked, MAX_ARCHIVE, "the unpacked archive"))
+        return _read_tar(_content(unpacked.read, MAX_ARCHIVE, "the unpacked archive"))
     except tarfile.TarError as error:
         raise UserError("neither an .npz file nor a tar or zip archive, or cut off") from error
     except (EOFError, zlib.error, gzip.BadGzipFile, zipfile.BadZipFile) as error:

@@ -46,7 +46,7 @@ HASHES = {
 
 def array_hash(array: np.ndarray) -> str:
     """SHA-256, in hexadecimal, of an array's bytes in C order (shape and dtype are not hashed)."""
-    return hashlib.sha256(np.ascontiguousarray(array)).hexdigest()
+    return hashlib.sha256(np.ascontiguousarray(array).data).hexdigest()
 
 
 # --- Verified arrays --------------------------------------------------------------------------
@@ -275,7 +275,8 @@ def load() -> tuple[Arrays, Path]:
                 if shutil.disk_usage(path.parent).free < SPACE_NEEDED:
                     raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
                 arrays = _download()
-                np.savez(file, **arrays)
+                # To the types any of the names might be `allow_pickle`.
+                np.savez(file, **arrays)  # pyright: ignore[reportArgumentType]
     except OSError as error:
         raise UserError(
             f"cannot write {path}: {error.strerror or error}; "
