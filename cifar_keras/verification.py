@@ -3,6 +3,8 @@
 import dataclasses
 from collections.abc import Iterator
 
+from cifar_keras.environment import keras
+
 import numpy as np
 
 from cifar_keras import data, evaluation, results, study, training
@@ -60,7 +62,7 @@ class Expected:
         else:
             self.labels = data.load_labels(self.study.data)
 
-    def model(self, variant):
+    def model(self, variant: str) -> keras.Model:
         """The untrained net of a variant, built once."""
         if variant not in self._models:
             self._models[variant] = self.study.build(variant)
@@ -123,9 +125,11 @@ def _verify_history(record, history):
         raise UserError("the seconds of run.json are not those of history.csv; restore both")
     last = 0
     for part in record["trained_on"]:
-        if not isinstance(part, dict) or part.get("first_epoch") != last + 1:
-            break
-        last = part.get("last_epoch")
+        match part:
+            case {"first_epoch": first, "last_epoch": int(end)} if first == last + 1:
+                last = end
+            case _:
+                break
     if last != len(history):
         raise UserError("trained_on does not name what computed each epoch; restore run.json")
 
