@@ -6,7 +6,9 @@ import json
 import math
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from cifar_keras.environment import keras
 
@@ -14,6 +16,7 @@ import numpy as np
 
 from cifar_keras import environment, files, terminal
 from cifar_keras.errors import UserError
+from cifar_keras.results import History
 
 # Columns of a history, and the names under which Keras reports them.
 COLUMNS = {
@@ -31,7 +34,7 @@ class EpochOrder(keras.callbacks.Callback):
         batches: a `training.ShuffledBatches`.
     """
 
-    def __init__(self, batches):
+    def __init__(self, batches: keras.utils.PyDataset):
         super().__init__()
         self.batches = batches
 
@@ -114,15 +117,17 @@ class Recorder(keras.callbacks.Callback):
             which one of them differs is refused.
     """
 
-    def __init__(self, directory=None, identity=None):
+    def __init__(
+        self, directory: Path | str | None = None, identity: Mapping[str, Any] | None = None
+    ):
         super().__init__()
         self.directory = None if directory is None else Path(directory)
         self.identity = identity or {}
-        self.rows = []
+        self.rows: History = []
         # What computed which epochs: more than one entry if the training moved.
-        self.trained_on = []
+        self.trained_on: list[dict[str, Any]] = []
 
-    def restore(self, model):
+    def restore(self, model: keras.Model) -> int:
         """Loads the checkpoint, if there is one, into the compiled `model`.
 
         Returns the number of finished epochs.
@@ -130,8 +135,7 @@ class Recorder(keras.callbacks.Callback):
         Raises:
             UserError: the checkpoint is damaged or belongs to another training.
         """
-        path = None if self.directory is None else self.directory / "checkpoint.npz"
-        if path is None or not path.exists():
+        if self.directory is None or not (path := self.directory / "checkpoint.npz").exists():
             return 0
         model.optimizer.build(model.trainable_variables)
         variables = model.variables + model.optimizer.variables
@@ -170,6 +174,7 @@ class Recorder(keras.callbacks.Callback):
         self.start = time.monotonic()
 
     def on_epoch_end(self, epoch, logs=None):
+        logs = logs or {}
         seen = {name: float(logs[key]) for name, key in COLUMNS.items() if key in logs}
         if not all(math.isfinite(value) for value in seen.values()):
             raise UserError(
@@ -188,9 +193,9 @@ class Recorder(keras.callbacks.Callback):
             self.trained_on.append({"first_epoch": epoch + 1, "last_epoch": epoch + 1, **here})
         self.trained_on[-1]["last_epoch"] = epoch + 1
         if self.directory is not None:
-            self._save()
+            self._save(self.directory)
 
-    def _save(self):
+    def _save(self, directory):
         variables = self.model.variables + self.model.optimizer.variables
         meta = {
             "identity": self.identity,
@@ -200,11 +205,11 @@ class Recorder(keras.callbacks.Callback):
         arrays = {f"variable_{i}": keras.ops.convert_to_numpy(v) for i, v in enumerate(variables)}
         checkpoint = io.BytesIO()
         np.savez(checkpoint, meta=np.array(json.dumps(meta)), **arrays)
-        files.write(self.directory / "checkpoint.npz", checkpoint.getbuffer())
-        files.write(self.directory / "history.csv", history_csv(self.rows).encode())
+        files.write(directory / "checkpoint.npz", checkpoint.getbuffer())
+        files.write(directory / "history.csv", history_csv(self.rows).encode())
 
 
-def read_trained_on(directory):
+def read_trained_on(directory: Path) -> list[dict[str, Any]]:
     """What computed the epochs of the training whose checkpoint lies in `directory`.
 
     Returns:
@@ -224,7 +229,7 @@ def read_trained_on(directory):
         ) from error
 
 
-def history_csv(rows):
+def history_csv(rows: History) -> str:
     """A history (list of one dict an epoch) as CSV text, numbers in full precision."""
     text = io.StringIO()
     writer = csv.DictWriter(text, ["epoch", *COLUMNS, "seconds"], lineterminator="\n")

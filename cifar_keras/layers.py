@@ -1,9 +1,13 @@
 """Layers, activations and initialisers of our own, where Keras' cost more or are missing."""
 
+from typing import Any
+
 from cifar_keras.environment import keras
 
 import numpy as np
 from keras import layers, ops
+
+Tensor = Any  # of whichever backend Keras computes with
 
 if keras.backend.backend() == "tensorflow":
     import tensorflow
@@ -25,7 +29,7 @@ if keras.backend.backend() == "tensorflow":
 
 
 @keras.saving.register_keras_serializable(package="cifar_keras")
-def silu(inputs):
+def silu(inputs: Tensor) -> Tensor:
     """x σ(x), as `keras.activations.silu` has it (Elfwing et al., arXiv 1702.03118).
 
     On TensorFlow XLA makes one loop of its value and one of its gradient. TensorFlow's own takes
@@ -93,7 +97,7 @@ class Dirac(keras.initializers.Initializer):
         others: the initializer of the filters beyond the number of input channels.
     """
 
-    def __init__(self, others):
+    def __init__(self, others: keras.initializers.Initializer):
         self.others = others
 
     def __call__(self, shape, dtype=None):

@@ -7,6 +7,8 @@ whitened net is another family, made to learn more from less computation.
 
 import inspect
 import math
+from collections.abc import Sequence
+from typing import Any
 
 from cifar_keras.environment import keras
 
@@ -26,7 +28,9 @@ INITIALIZATIONS = ("pytorch", "keras", "dirac")
 PATCH = 2
 
 
-def build_fully_connected(input_shape=(32, 32, 3), num_classes=10, initialization="pytorch"):
+def build_fully_connected(
+    input_shape: Sequence[int] = (32, 32, 3), num_classes: int = 10, initialization: str = "pytorch"
+) -> keras.Model:
     """The trunk, flattened, through 1024 ReLU units to the classes (Sequential).
 
     Args:
@@ -57,8 +61,11 @@ def build_fully_connected(input_shape=(32, 32, 3), num_classes=10, initializatio
 
 
 def build_average_pooling(
-    input_shape=(32, 32, 3), num_classes=10, classifier=True, initialization="pytorch"
-):
+    input_shape: Sequence[int] = (32, 32, 3),
+    num_classes: int = 10,
+    classifier: bool = True,
+    initialization: str = "pytorch",
+) -> keras.Model:
     """The trunk, each channel averaged over its positions, to the classes (Functional).
 
     Args:
@@ -78,8 +85,12 @@ def build_average_pooling(
 
 
 def build_average_pooling_dropout(
-    input_shape=(32, 32, 3), num_classes=10, rate=0.5, classifier=True, initialization="pytorch"
-):
+    input_shape: Sequence[int] = (32, 32, 3),
+    num_classes: int = 10,
+    rate: float = 0.5,
+    classifier: bool = True,
+    initialization: str = "pytorch",
+) -> keras.Model:
     """`build_average_pooling` with dropout after the 4th, 5th and 7th convolution's ReLU.
 
     Args:
@@ -101,15 +112,15 @@ def build_average_pooling_dropout(
 
 
 def build_whitened(
-    input_shape=(32, 32, 3),
-    num_classes=10,
-    widths=(32, 64, 64),
-    depths=None,
-    residual=False,
-    activation="relu",
-    momentum=0.6,
-    initialization="dirac",
-):
+    input_shape: Sequence[int] = (32, 32, 3),
+    num_classes: int = 10,
+    widths: Sequence[int] = (32, 64, 64),
+    depths: Sequence[int] | None = None,
+    residual: bool = False,
+    activation: str = "relu",
+    momentum: float = 0.6,
+    initialization: str = "dirac",
+) -> keras.Model:
     """A net that learns quickly: whitened patches, some convolutions a stage, max over positions.
 
     The first convolution is frozen; `whiten` sets it from the training images. Each stage is a
@@ -196,7 +207,7 @@ def build_whitened(
     )
 
 
-def whiten(model, images):
+def whiten(model: keras.Model, images: np.ndarray) -> None:
     """Sets the frozen first convolution of a whitened net from training images.
 
     Its filters are the principal components of the images' patches, divided by their standard
@@ -228,7 +239,7 @@ BUILDERS = {
 }
 
 
-def build(name: str, **arguments) -> keras.Model:
+def build(name: str, **arguments: Any) -> keras.Model:
     """Builds the net called `name`, one of `BUILDERS`, with its builder's arguments.
 
     Raises:
@@ -242,7 +253,7 @@ def build(name: str, **arguments) -> keras.Model:
     return BUILDERS[name](**arguments)
 
 
-def architecture(model):
+def architecture(model: keras.Model) -> list[list[Any]]:
     """What makes two networks the same, as lists that JSON can hold.
 
     One entry for each layer that has something to set: its kind, name, output shape, weight

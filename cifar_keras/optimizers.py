@@ -1,6 +1,10 @@
 """What takes a step: two optimizers and a learning rate that Keras does not have."""
 
+from typing import Any
+
 from cifar_keras.environment import keras
+
+from cifar_keras.layers import Tensor
 
 
 @keras.saving.register_keras_serializable(package="cifar_keras")
@@ -12,7 +16,13 @@ class CoupledAdam(keras.optimizers.Adam):
     (AdamW, arXiv 1711.05101): it shrinks the weights beside the moments.
     """
 
-    def __init__(self, learning_rate=1e-3, l2=0.0, epsilon=1e-8, **arguments):
+    def __init__(
+        self,
+        learning_rate: float = 1e-3,
+        l2: float = 0.0,
+        epsilon: float = 1e-8,
+        **arguments: Any,
+    ):
         super().__init__(learning_rate=learning_rate, epsilon=epsilon, **arguments)
         self.l2 = l2
 
@@ -44,7 +54,13 @@ class Muon(keras.optimizers.SGD):
 
     kernel_momentum = 0.6
 
-    def __init__(self, learning_rate=0.1, momentum=0.9, relative_rate=1.0, **arguments):
+    def __init__(
+        self,
+        learning_rate: float = 0.1,
+        momentum: float = 0.9,
+        relative_rate: float = 1.0,
+        **arguments: Any,
+    ):
         super().__init__(learning_rate, momentum, **{"nesterov": True, **arguments})
         self.relative_rate = relative_rate
 
@@ -63,7 +79,7 @@ class Muon(keras.optimizers.SGD):
         return {**super().get_config(), "relative_rate": self.relative_rate}
 
 
-def orthogonalized(kernel):
+def orthogonalized(kernel: Tensor) -> Tensor:
     """A kernel with the same singular vectors as a matrix, and singular values near 1.
 
     Three steps of Newton and Schulz's iteration, with the coefficients of Jordan et al. (2024),
@@ -96,7 +112,7 @@ class TriangularRate(keras.optimizers.schedules.LearningRateSchedule):
         steps: the number of all steps.
     """
 
-    def __init__(self, peak, warmup, steps):
+    def __init__(self, peak: float, warmup: float, steps: int):
         self.peak, self.warmup, self.steps = peak, warmup, steps
 
     def __call__(self, step):

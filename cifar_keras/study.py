@@ -18,6 +18,7 @@ import subprocess
 import time
 import tomllib
 from pathlib import Path
+from typing import Any
 
 from cifar_keras.environment import keras
 
@@ -53,7 +54,7 @@ class Study:
     data: str
     recipe: training.Recipe = training.REFERENCE
     seeds: tuple[int, ...] = (0,)
-    variants: dict[str, dict] = dataclasses.field(
+    variants: dict[str, dict[str, Any]] = dataclasses.field(
         default_factory=lambda: {v: {} for v in results.VARIANTS}
     )
     keep_weights: tuple[int, ...] = ()
@@ -231,7 +232,7 @@ def _headline(number, planned, name, left, seconds):
     return line
 
 
-def settings(study: Study, one: Run, hashes: list[str]) -> dict:
+def settings(study: Study, one: Run, hashes: list[str]) -> dict[str, Any]:
     """What the record of a run must say of what was trained, by the study as it is described.
 
     Args:

@@ -6,6 +6,7 @@ import json
 import math
 import numbers
 from pathlib import Path
+from typing import Any
 
 from cifar_keras.environment import keras
 
@@ -103,7 +104,7 @@ class Recipe:
             return "adam"
         return "muon" if self.kernel_rate else "sgd"
 
-    def record(self) -> dict:
+    def record(self) -> dict[str, Any]:
         """The values by name, as a run's record holds them; `Recipe(**record)` is the recipe."""
         values = {field: getattr(self, field.name) for field in dataclasses.fields(self)}
         return {field.name: value for field, value in values.items() if value or field.default}
@@ -304,7 +305,7 @@ def fit(
     return recorder.rows
 
 
-def identity(model: keras.Model, arrays: data.Dataset, recipe: Recipe, seed: int) -> dict:
+def identity(model: keras.Model, arrays: data.Dataset, recipe: Recipe, seed: int) -> dict[str, Any]:
     """Names and values that tell a training from any other, as a checkpoint holds them."""
     return {
         "model": models.architecture(model),
@@ -331,7 +332,7 @@ def train(
     seed: int = 0,
     directory: Path | str | None = None,
     verbose: bool = True,
-    **arguments,
+    **arguments: Any,
 ) -> tuple[keras.Model, results.History]:
     """Seeds, builds, compiles and fits one variant: a whole training in one call.
 
