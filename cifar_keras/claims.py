@@ -1,7 +1,7 @@
 """The reference project's conclusions, as statements that a number can refute; their verdicts."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,6 +9,7 @@ from scipy import stats
 
 from cifar_keras import results
 from cifar_keras.errors import UserError
+from cifar_keras.results import History, Runs
 
 HOLDS, FAILS, OPEN = "holds", "does not hold", "cannot be told"
 # The same three nets as the reference project had them: pooled channels are the logits.
@@ -36,7 +37,7 @@ class Claim:
     sentence: str
     statement: str
     unit: str
-    score: Callable
+    score: Callable[[History, History, History], float]
 
 
 @dataclass(frozen=True)
@@ -49,12 +50,12 @@ class Verdict:
     runs: int
 
     @property
-    def word(self):
+    def word(self) -> str:
         if self.low > 0:
             return HOLDS
         return FAILS if self.high < 0 else OPEN
 
-    def __str__(self):
+    def __str__(self) -> str:
         if math.isnan(self.mean):
             return f"{self.word}: too few epochs"
         interval = f"{self.low:+.2f} … {self.high:+.2f}"
@@ -138,7 +139,7 @@ CLAIMS = (
 )
 
 
-def scores(claim, runs, variants=results.VARIANTS):
+def scores(claim: Claim, runs: Runs, variants: Sequence[str] = results.VARIANTS) -> np.ndarray:
     """A claim's score for each seed from which all three variants were trained.
 
     Args:
@@ -155,7 +156,7 @@ def scores(claim, runs, variants=results.VARIANTS):
     return np.array([claim.score(*histories) for histories in zip(*by_variant, strict=True)])
 
 
-def judge(differences, spread_of=None):
+def judge(differences: np.ndarray, spread_of: np.ndarray | None = None) -> Verdict:
     """The verdict on differences which a claim says are positive, one for each seed.
 
     The interval is Student's: mean ± t · s / √n. A single run has no spread of its own; it borrows
@@ -180,7 +181,9 @@ def judge(differences, spread_of=None):
     return Verdict(mean, mean - half_width, mean + half_width, n)
 
 
-def verdicts(runs, variants=results.VARIANTS, like=None):
+def verdicts(
+    runs: Runs, variants: Sequence[str] = results.VARIANTS, like: Runs | None = None
+) -> list[Verdict]:
     """The `Verdict` on each of `CLAIMS`.
 
     Args:
@@ -198,7 +201,7 @@ def verdicts(runs, variants=results.VARIANTS, like=None):
     ]
 
 
-def bootstrap_interval(differences):
+def bootstrap_interval(differences: np.ndarray) -> tuple[float, float]:
     """95% bootstrap interval of a mean (BCa; Efron 1987, J. Am. Stat. Assoc. 82), in their unit.
 
     Needs no normal distribution, but many values: from ten it is too narrow, and covers the truth
@@ -213,7 +216,7 @@ def bootstrap_interval(differences):
     return float(interval.low), float(interval.high)
 
 
-def mcnemar(one, other):
+def mcnemar(one: np.ndarray, other: np.ndarray) -> tuple[int, int, float]:
     """Whether two nets differ on the same test images: McNemar's exact test.
 
     Only the images on which one net is right and the other wrong count; if the nets are equally
@@ -233,7 +236,7 @@ def mcnemar(one, other):
     return only_one, only_other, float(p)
 
 
-def reproduction_table(runs, reference):
+def reproduction_table(runs: Runs, reference: Mapping[str, History]) -> str:
     """Repeated networks beside the reference project's, as a Markdown table.
 
     Args:
@@ -255,7 +258,7 @@ def reproduction_table(runs, reference):
     return "\n".join(lines)
 
 
-def table(columns):
+def table(columns: Mapping[str, Sequence[Verdict]]) -> str:
     """The verdicts as a Markdown table, one line for each claim.
 
     Args:

@@ -2,6 +2,9 @@
 
 import os
 import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import BinaryIO
 
 from cifar_keras.environment import keras
 
@@ -32,7 +35,7 @@ MOST_MEMORY = 250e6  # bytes
 SHORTER_SIDE = 256  # pixels that are left of a large picture before it is shrunk to 32
 
 
-def cross_entropies(logits, labels):
+def cross_entropies(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
     """The loss of each image, -log softmax(logits)[label], in nats.
 
     Args:
@@ -48,7 +51,9 @@ def cross_entropies(logits, labels):
     return -special.log_softmax(logits, axis=1)[np.arange(len(labels)), labels]
 
 
-def reliability(logits, labels, bins=10):
+def reliability(
+    logits: np.ndarray, labels: np.ndarray, bins: int = 10
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Confidence against accuracy, bin by bin (Guo et al. 2017, arXiv 1706.04599).
 
     The confidence of an image is the largest softmax probability; the bins divide [0, 1] evenly.
@@ -74,7 +79,7 @@ def reliability(logits, labels, bins=10):
         return images, sure / images, correct / images
 
 
-def calibration_error(logits, labels, bins=10):
+def calibration_error(logits: np.ndarray, labels: np.ndarray, bins: int = 10) -> float:
     """The expected calibration error in [0, 1] (Guo et al. 2017, arXiv 1706.04599, equation 3).
 
     The mean of |confidence - accuracy| over the bins of `reliability`, weighted by their images.
@@ -85,7 +90,7 @@ def calibration_error(logits, labels, bins=10):
     return float(np.nansum(images * np.abs(confidence - accuracy)) / images.sum())
 
 
-def temperature(logits, labels):
+def temperature(logits: np.ndarray, labels: np.ndarray) -> float:
     """The T > 0 for which logits / T have the lowest mean cross-entropy (Guo et al. 2017).
 
     Args:
@@ -117,7 +122,9 @@ def temperature(logits, labels):
     return float(np.exp(found.x))
 
 
-def activations(model, images, names):
+def activations(
+    model: keras.Model, images: np.ndarray, names: Sequence[str]
+) -> dict[str, np.ndarray]:
     """What layers put out for images.
 
     Args:
@@ -142,7 +149,7 @@ def activations(model, images, names):
     }
 
 
-def class_activation_maps(model, images):
+def class_activation_maps(model: keras.Model, images: np.ndarray) -> np.ndarray:
     """Where each class's logit comes from: class activation maps (Zhou et al. 2016, 1512.04150).
 
     Exact: the mean of a map over its positions, plus the bias of its class, is the logit.
@@ -171,7 +178,7 @@ def class_activation_maps(model, images):
     return activations(model, images, [before])[before] @ ops.convert_to_numpy(classifier.kernel)
 
 
-def grad_cam(model, images, classes, name):
+def grad_cam(model: keras.Model, images: np.ndarray, classes: np.ndarray, name: str) -> np.ndarray:
     """Where in a layer the logit of a class comes from, to first order (arXiv 1610.02391).
 
     Grad-CAM, R. Selvaraju et al. 2017: the layer's channels, weighted by the mean over positions
@@ -206,7 +213,7 @@ def grad_cam(model, images, classes, name):
     return ops.convert_to_numpy(ops.relu(ops.sum(weights * features, axis=-1)))
 
 
-def perturb(images, kind, strength):
+def perturb(images: np.ndarray, kind: str, strength: float) -> np.ndarray:
     """Images, disturbed; the disturbances of Hendrycks & Dietterich (2019, arXiv 1903.12261).
 
     Args:
@@ -229,7 +236,9 @@ def perturb(images, kind, strength):
     if kind == "shift":
         height, width = images.shape[1:3]
         padding = ((0, 0), (strength, 0), (strength, 0), (0, 0))
-        pixels = np.pad(pixels, padding, mode="edge")[:, :height, :width]
+        # The strength is an integer here, or NumPy refuses it.
+        pixels = np.pad(pixels, padding, mode="edge")  # pyright: ignore[reportCallIssue, reportArgumentType]
+        pixels = pixels[:, :height, :width]
     elif kind == "noise":
         pixels += strength * np.random.default_rng(0).standard_normal(pixels.shape, np.float32)
     elif kind == "blur":
@@ -241,7 +250,7 @@ def perturb(images, kind, strength):
     return np.rint(pixels).clip(0, 255).astype(np.uint8)
 
 
-def load_picture(source):
+def load_picture(source: Path | str | BinaryIO | Image.Image | np.ndarray) -> np.ndarray:
     """A picture of your own as the nets take it: upright, its central square, 32×32, in colour.
 
     Any size and mode; turned as its EXIF data say, transparency on white, of an animation the

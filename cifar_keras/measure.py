@@ -1,6 +1,7 @@
 """What the mathematics of a network predicts, measured: fields, costs, scales, curvature, noise."""
 
 import math
+from collections.abc import Callable, Iterable, Sequence
 
 from cifar_keras.environment import keras
 
@@ -9,11 +10,12 @@ from keras import layers
 from scipy.sparse.linalg import ArpackNoConvergence, LinearOperator, eigsh
 
 from cifar_keras.errors import UserError
+from cifar_keras.layers import Tensor
 
 PLACELESS = (layers.Dense, layers.Flatten, layers.GlobalAveragePooling2D)
 
 
-def receptive_field(model, name):
+def receptive_field(model: keras.Model, name: str) -> tuple[int, int]:
     """The side, in pixels, of the square of the image that one unit of a layer can see.
 
     By the recursion r ← r + (k - 1) j, j ← j s over the kernels k and strides s of the layers
@@ -30,14 +32,14 @@ def receptive_field(model, name):
         UserError: no such layer, a kernel that is not square or is dilated, or a layer such as
             `Flatten` or `Dense`, whose units have no place.
     """
-    if name not in [layer.name for layer in model.layers]:
+    names = [layer.name for layer in model.layers]
+    if name not in names:
         raise UserError(f"there is no layer {name!r} in {model.name}; see model.summary()")
     field, step = 1, 1
-    for layer in model.layers:
+    for layer in model.layers[: names.index(name) + 1]:
         kernel, strides = _window(layer)
         field, step = field + (kernel - 1) * step, step * strides
-        if layer.name == name:
-            return field, step
+    return field, step
 
 
 def _window(layer):
@@ -54,7 +56,7 @@ def _window(layer):
     return size[0], strides[0]
 
 
-def costs(model):
+def costs(model: keras.Model) -> dict[str, tuple[int, int]]:
     """Parameters and multiply-adds of every layer with weights, for one image.
 
     A convolution spends height · width · k² · channels · filters multiply-adds on its output of
@@ -86,7 +88,9 @@ def costs(model):
     return result
 
 
-def scales(model, images, labels):
+def scales(
+    model: keras.Model, images: np.ndarray, labels: np.ndarray
+) -> dict[str, tuple[float, float]]:
     """How large the signal is at every convolution, forwards and backwards.
 
     Args:
@@ -126,7 +130,7 @@ def _check_pairs(images, labels):
         )
 
 
-def mean_cross_entropy(logits, labels):
+def mean_cross_entropy(logits: Tensor, labels: np.ndarray) -> Tensor:
     """The mean cross-entropy in nats, a scalar tensor.
 
     Args:
@@ -137,7 +141,7 @@ def mean_cross_entropy(logits, labels):
     )
 
 
-def gradient(function, points):
+def gradient(function: Callable[[list[Tensor]], Tensor], points: Sequence[Tensor]) -> list[Tensor]:
     """The gradient of a scalar function, which may itself contain gradients.
 
     Args:
@@ -158,17 +162,17 @@ def _tensorflow(function, points):
     with tensorflow.GradientTape() as tape:
         tape.watch(points)
         value = function(points)
-    return tape.gradient(value, points, unconnected_gradients="zero")
+    return tape.gradient(value, points, unconnected_gradients=tensorflow.UnconnectedGradients.ZERO)
 
 
 def _jax(function, points):
-    import jax
+    import jax  # pyright: ignore[reportMissingImports]  # installed if it is the backend
 
     return jax.grad(function)(points)
 
 
 def _torch(function, points):
-    import torch
+    import torch  # pyright: ignore[reportMissingImports]  # installed if it is the backend
 
     points = [p if p.requires_grad else p.detach().requires_grad_() for p in points]
     value = function(points)
@@ -178,7 +182,9 @@ def _torch(function, points):
 _GRADIENTS = {"tensorflow": _tensorflow, "jax": _jax, "torch": _torch}
 
 
-def loss_of(model, images, labels):
+def loss_of(
+    model: keras.Model, images: np.ndarray, labels: np.ndarray
+) -> Callable[[list[Tensor]], Tensor]:
     """The mean cross-entropy as a function of the trainable weights, dropout off.
 
     Args:
@@ -202,7 +208,13 @@ def loss_of(model, images, labels):
     return loss
 
 
-def largest_eigenvalue(function, points, divisors=None, tolerance=0.05, seed=0):
+def largest_eigenvalue(
+    function: Callable[[list[Tensor]], Tensor],
+    points: Sequence[Tensor],
+    divisors: Sequence[Tensor] | None = None,
+    tolerance: float = 0.05,
+    seed: int = 0,
+) -> float:
     """The largest eigenvalue of a scalar function's Hessian, called its sharpness.
 
     Each step is one Hessian-vector product, the gradient of (gradient · vector), which never forms
@@ -246,7 +258,7 @@ def largest_eigenvalue(function, points, divisors=None, tolerance=0.05, seed=0):
         raise UserError("the eigenvalue does not settle; allow a larger tolerance") from error
 
 
-def noise_scale(gradients, batch_size):
+def noise_scale(gradients: Iterable[np.ndarray], batch_size: int) -> tuple[float, float, float]:
     """The simple gradient noise scale tr(Σ) / |G|², in images.
 
     Σ is the covariance of one image's gradient, G the gradient over all images; both are
@@ -277,7 +289,7 @@ def noise_scale(gradients, batch_size):
     return noise / signal, noise, signal
 
 
-def flatten(tensors):
+def flatten(tensors: Iterable[Tensor]) -> np.ndarray:
     """Tensors or arrays, laid end to end in one NumPy vector."""
     return np.concatenate([keras.ops.convert_to_numpy(t).ravel() for t in tensors])
 
