@@ -5,14 +5,23 @@ A figure's label (`figure.get_label()`) is its description in words, for whoever
 """
 
 import math
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
+from matplotlib.figure import Figure
 
 from cifar_keras import claims, results, style
+from cifar_keras.results import History, Runs
 from cifar_keras.style import COLORS, FAINT, INK, LINES, STYLES
 
+if TYPE_CHECKING:  # it takes seconds to start
+    from cifar_keras.environment import keras
 
-def image_grid(images, labels, class_names, columns=10):
+
+def image_grid(
+    images: np.ndarray, labels: np.ndarray, class_names: Sequence[str], columns: int = 10
+) -> Figure:
     """One row for each class: the first `columns` images of it.
 
     Args:
@@ -37,7 +46,7 @@ def image_grid(images, labels, class_names, columns=10):
     return figure
 
 
-def pixel_histograms(normalized):
+def pixel_histograms(normalized: Mapping[str, np.ndarray]) -> Figure:
     """The distribution of pixel values per colour channel, one panel for each normalisation.
 
     Args:
@@ -63,7 +72,7 @@ def pixel_histograms(normalized):
     return figure
 
 
-def losses_by_scale(losses):
+def losses_by_scale(losses: Mapping[str, Sequence[float]]) -> Figure:
     """Test loss over the epochs for inputs on different scales, on a logarithmic axis.
 
     Args:
@@ -88,7 +97,7 @@ def losses_by_scale(losses):
     return figure
 
 
-def parameter_bars(models):
+def parameter_bars(models: "Sequence[keras.Model]") -> Figure:
     """Where the parameters sit: one bar for each model, split into trunk and what follows it.
 
     Args:
@@ -122,7 +131,7 @@ def _trunk_parameters(model):
     return sum(layer.count_params() for layer in model.layers[:end])
 
 
-def learning_curves(history, variant):
+def learning_curves(history: History, variant: str) -> Figure:
     """One training: accuracy and loss on training and test images, epoch by epoch.
 
     The dot marks the epoch of the lowest test loss; the title says what came after it.
@@ -158,7 +167,7 @@ def learning_curves(history, variant):
     return figure
 
 
-def comparison(runs, reference=None):
+def comparison(runs: Runs, reference: Mapping[str, History] | None = None) -> Figure:
     """The course's main picture: test accuracy and test loss of the variants over the epochs.
 
     Args:
@@ -193,7 +202,7 @@ def comparison(runs, reference=None):
     return figure
 
 
-def reproduction(runs, reference):
+def reproduction(runs: Runs, reference: Mapping[str, History]) -> Figure:
     """The reference project's experiment repeated: our curves, its own thin behind them.
 
     Above, the pooling nets as it had them, without a classifier; below, with one.
@@ -239,7 +248,7 @@ def reproduction(runs, reference):
     return figure
 
 
-def verdicts(columns):
+def verdicts(columns: Mapping[str, Sequence[claims.Verdict]]) -> Figure:
     """Every claim's score on several sets of runs, with 95% intervals: true to the right of 0.
 
     Args:
@@ -290,7 +299,7 @@ def verdicts(columns):
     return figure
 
 
-def with_and_without_classifier(runs):
+def with_and_without_classifier(runs: Runs) -> Figure:
     """Test loss of both pooling nets, with the 10-way classifier left, without it right.
 
     Args:
@@ -338,7 +347,7 @@ def _draw(axis, runs, column):
             )
 
 
-def run_among_recorded(history, recorded, seed):
+def run_among_recorded(history: History, recorded: Mapping[int, History], seed: int) -> Figure:
     """Test accuracy of one run against the recorded runs of the same variant.
 
     Args:
@@ -379,8 +388,8 @@ def _finding(runs):
         }
         for quantity in ("accuracy", "loss")
     }
-    best = max(final["accuracy"], key=final["accuracy"].get)
-    lowest = min(final["loss"], key=final["loss"].get)
+    best = max(final["accuracy"], key=final["accuracy"].__getitem__)
+    lowest = min(final["loss"], key=final["loss"].__getitem__)
     longest = max((h for by_seed in runs.values() for h in by_seed.values()), key=len)
     ending = (
         "and lowest in loss" if best == lowest else f"but {STYLES[lowest].label} lowest in loss"

@@ -1,6 +1,9 @@
 """The figures of a look inside a trained net; the rules are those of `plots`."""
 
+from collections.abc import Iterable, Mapping, Sequence
+
 import numpy as np
+from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
 from cifar_keras import inspection, style
@@ -14,7 +17,7 @@ UNITS = {
 }
 
 
-def confusion(matrix, class_names):
+def confusion(matrix: np.ndarray, class_names: Sequence[str]) -> Figure:
     """The share of each true class that a net gives to each class.
 
     Args:
@@ -35,7 +38,7 @@ def confusion(matrix, class_names):
     bar = figure.colorbar(shown, format=PercentFormatter(1), shrink=0.8)
     bar.set_label("share of the true class's images")
     errors = np.where(np.eye(len(shares), dtype=bool), -1, shares)
-    true, predicted = (class_names[i] for i in np.unravel_index(errors.argmax(), shares.shape))
+    true, predicted = (class_names[int(i)] for i in np.unravel_index(errors.argmax(), shares.shape))
     figure.suptitle(
         f"The commonest mistake: {errors.max():.0%} of “{true}” are called “{predicted}”"
     )
@@ -46,7 +49,9 @@ def confusion(matrix, class_names):
     return figure
 
 
-def gallery(images, captions, columns, title, description):
+def gallery(
+    images: np.ndarray, captions: Sequence[str], columns: int, title: str, description: str
+) -> Figure:
     """Small pictures with a caption above each, row by row.
 
     Args:
@@ -59,7 +64,7 @@ def gallery(images, captions, columns, title, description):
     lines = 1 + max(caption.count("\n") for caption in captions)
     height = (1.25 + 0.17 * lines) * rows + 0.4
     figure, axes = style.subplots(1.3 * columns, height, rows, columns, squeeze=False)
-    figure.get_layout_engine().set(h_pad=0.08)
+    figure.set_layout_engine("constrained", h_pad=0.08)
     for axis, image, caption in zip(axes.flat, images, captions, strict=False):
         axis.imshow(image)
         axis.set_title(caption, fontsize=8, color=INK)
@@ -70,7 +75,7 @@ def gallery(images, captions, columns, title, description):
     return figure
 
 
-def reliability(logits, labels):
+def reliability(logits: Mapping[str, Mapping[str, np.ndarray]], labels: np.ndarray) -> Figure:
     """Confidence against accuracy: the reliability diagrams of several nets, side by side.
 
     Args:
@@ -119,7 +124,9 @@ def reliability(logits, labels):
     return figure
 
 
-def loss_parts(parts, lowest):
+def loss_parts(
+    parts: Mapping[str, Sequence[tuple[float, float]]], lowest: Mapping[str, float]
+) -> Figure:
     """The test loss, split into what right and wrong images contribute, before and after scaling.
 
     Args:
@@ -162,7 +169,7 @@ def loss_parts(parts, lowest):
     return figure
 
 
-def feature_maps(image, maps):
+def feature_maps(image: np.ndarray, maps: Mapping[str, np.ndarray]) -> Figure:
     """The most active channels of several layers for one image.
 
     Args:
@@ -194,7 +201,7 @@ def feature_maps(image, maps):
     return figure
 
 
-def dropout_maps(before, behind, rate, channels=6):
+def dropout_maps(before: np.ndarray, behind: np.ndarray, rate: float, channels: int = 6) -> Figure:
     """Feature maps before and behind a dropout layer, in training.
 
     Args:
@@ -219,7 +226,7 @@ def dropout_maps(before, behind, rate, channels=6):
     return figure
 
 
-def heat_maps(images, columns):
+def heat_maps(images: np.ndarray, columns: Sequence[tuple[str, Iterable[np.ndarray]]]) -> Figure:
     """Images, and beside each where a net's logits come from.
 
     Args:
@@ -247,7 +254,9 @@ def heat_maps(images, columns):
     return figure
 
 
-def projection(points, labels, class_names, share):
+def projection(
+    points: np.ndarray, labels: np.ndarray, class_names: Sequence[str], share: float
+) -> Figure:
     """Images as points in the plane, coloured by class, with a name at each class's mean.
 
     Args:
@@ -268,7 +277,7 @@ def projection(points, labels, class_names, share):
         for i, y in zip(by_height, np.linspace(0.15, 0.85, len(by_height)), strict=True):
             axis.plot(*means[i], "o", color=INK, markersize=4)
             axis.annotate(
-                class_names[i],
+                class_names[int(i)],
                 means[i],
                 (x, y),
                 textcoords="axes fraction",
@@ -293,7 +302,9 @@ def projection(points, labels, class_names, share):
     return figure
 
 
-def robustness(accuracy, classes=10):
+def robustness(
+    accuracy: Mapping[str, Mapping[str, Mapping[float, float]]], classes: int = 10
+) -> Figure:
     """Accuracy over the strength of a perturbation, a panel for each kind.
 
     Args:
@@ -318,9 +329,8 @@ def robustness(accuracy, classes=10):
         kind: np.mean([list(values.values())[-1] for values in by_variant.values()])
         for kind, by_variant in accuracy.items()
     }
-    figure.suptitle(
-        f"At full strength {min(left, key=left.get)} costs most, {max(left, key=left.get)} least"
-    )
+    most, least = min(left, key=left.__getitem__), max(left, key=left.__getitem__)
+    figure.suptitle(f"At full strength {most} costs most, {least} least")
     figure.set_label(
         f"{len(accuracy)} panels ({', '.join(accuracy)}), accuracy over strength for "
         f"{', '.join(STYLES[v].label for v in by_variant)}, and a thin line at guessing."

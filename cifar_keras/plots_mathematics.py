@@ -1,6 +1,9 @@
 """The figures of notebook 06, what the mathematics predicts and the networks do; as in `plots`."""
 
+from collections.abc import Mapping, Sequence
+
 import numpy as np
+from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import NullFormatter, PercentFormatter
 
@@ -8,7 +11,7 @@ from cifar_keras import results, style
 from cifar_keras.style import COLORS, FAINT, INK, LINES, STYLES
 
 
-def influence_of_pixels(valid, same, trained):
+def influence_of_pixels(valid: np.ndarray, same: np.ndarray, trained: np.ndarray) -> Figure:
     """How much each pixel counts, as shares of the most that any does; three maps.
 
     Args:
@@ -42,7 +45,9 @@ def influence_of_pixels(valid, same, trained):
     return figure
 
 
-def receptive_fields(fields, start, side, effective):
+def receptive_fields(
+    fields: Mapping[str, np.ndarray], start: int, side: int, effective: Mapping[str, int]
+) -> Figure:
     """What one unit looks at, within the square that it can see.
 
     Args:
@@ -76,7 +81,7 @@ def receptive_fields(fields, start, side, effective):
     return figure
 
 
-def pools(accuracy, images):
+def pools(accuracy: Mapping[str, float], images: int) -> Figure:
     """Test accuracy of networks that differ in their pools, with 95% intervals.
 
     Args:
@@ -91,7 +96,8 @@ def pools(accuracy, images):
     axis.set_ylim(len(accuracy) - 0.5, -0.5)
     style.percent(axis.xaxis)
     style.grid(axis, "x")
-    best, worst = max(accuracy, key=accuracy.get), min(accuracy, key=accuracy.get)
+    best = max(accuracy, key=accuracy.__getitem__)
+    worst = min(accuracy, key=accuracy.__getitem__)
     ahead = accuracy[best] - accuracy[worst]
     chance = 1.96 * np.sqrt(2) * results.standard_error(accuracy[best], images)
     figure.suptitle(
@@ -105,7 +111,7 @@ def pools(accuracy, images):
     return figure
 
 
-def costs_by_layer(costs):
+def costs_by_layer(costs: Mapping[str, tuple[int, int]]) -> Figure:
     """Where the parameters are and where the work is, layer by layer, as shares.
 
     Args:
@@ -139,7 +145,10 @@ def costs_by_layer(costs):
     return figure
 
 
-def signal_over_depth(signal, formula):
+def signal_over_depth(
+    signal: Mapping[str, Mapping[str, tuple[float, float]]],
+    formula: Mapping[str, Mapping[str, float]],
+) -> Figure:
     """Activations forwards and gradients backwards, over the convolutions, on log axes.
 
     Args:
@@ -159,7 +168,7 @@ def signal_over_depth(signal, formula):
         axis.set(xlabel="convolution", ylabel=f"root mean square, {text}", yscale="log")
         style.grid(axis)
     last = {name: list(by_layer.values())[-1][0] for name, by_layer in signal.items()}
-    weakest = min(last, key=last.get)
+    weakest = min(last, key=last.__getitem__)
     figure.suptitle(
         f"{weakest}'s initialisation starts {max(last.values()) / last[weakest]:.0f} times "
         "weaker behind the last convolution"
@@ -171,7 +180,7 @@ def signal_over_depth(signal, formula):
     return figure
 
 
-def descent_by_scale(steps, losses):
+def descent_by_scale(steps: np.ndarray, losses: Mapping[str, np.ndarray]) -> Figure:
     """Loss of the first layer alone over the steps of gradient descent, by pixel scale.
 
     Args:
@@ -187,7 +196,7 @@ def descent_by_scale(steps, losses):
     axis.legend(frameon=False, loc="lower left", bbox_to_anchor=(0.06, 0.0))
     style.grid(axis)
     first = {m: (*steps[values < 0.01], np.inf)[0] for m, values in losses.items()}
-    slow, quick = max(first, key=first.get), min(first, key=first.get)
+    slow, quick = max(first, key=first.__getitem__), min(first, key=first.__getitem__)
     figure.suptitle(
         f"“{slow}” takes {first[slow] / first[quick]:,.0f} times the steps of “{quick}” to 1%"
         if np.isfinite(first[slow])
@@ -200,7 +209,7 @@ def descent_by_scale(steps, losses):
     return figure
 
 
-def descent_at_the_bound(losses):
+def descent_at_the_bound(losses: Mapping[str, Sequence[float]]) -> Figure:
     """Gradient descent with a learning rate below and one above 2/sharpness.
 
     Args:
@@ -223,7 +232,7 @@ def descent_at_the_bound(losses):
     return figure
 
 
-def range_test(rates, losses, bound):
+def range_test(rates: np.ndarray, losses: np.ndarray, bound: float) -> Figure:
     """The learning rate range test: the loss while the rate rises from batch to batch.
 
     Args:
@@ -253,7 +262,7 @@ def range_test(rates, losses, bound):
     return figure
 
 
-def batch_sizes(noise_scales):
+def batch_sizes(noise_scales: Mapping[str, float]) -> Figure:
     """What a batch size costs, in steps and in images, for one or more noise scales.
 
     Args:
@@ -287,7 +296,7 @@ def batch_sizes(noise_scales):
     return figure
 
 
-def weights_into_dead_channels(weights):
+def weights_into_dead_channels(weights: np.ndarray) -> Figure:
     """How large the weights into dead channels are, against how they started.
 
     Args:
@@ -309,7 +318,7 @@ def weights_into_dead_channels(weights):
     return figure
 
 
-def dropout_sweep(losses):
+def dropout_sweep(losses: Mapping[tuple[str, float], tuple[float, float]]) -> Figure:
     """Training and test loss for several rates, and one place more.
 
     Args:
@@ -342,7 +351,7 @@ def dropout_sweep(losses):
     return figure
 
 
-def seeds_needed(seeds, reach):
+def seeds_needed(seeds: np.ndarray, reach: np.ndarray) -> Figure:
     """How small a difference a number of seeds can show.
 
     Args:

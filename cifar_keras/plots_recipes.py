@@ -1,6 +1,9 @@
 """The figures of notebook 08, where accuracy comes from and what it costs; as in `plots`."""
 
+from collections.abc import Mapping, Sequence
+
 import numpy as np
+from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter
 
 from cifar_keras import claims, style
@@ -11,7 +14,7 @@ SIZES = (style.SKY, style.BLUE, style.ORANGE, style.VERMILION, style.PURPLE)
 OURS, REFERENCE = style.VERMILION, style.ORANGE
 
 
-def parameter_diet(parameters):
+def parameter_diet(parameters: Mapping[str, Mapping[str, int]]) -> Figure:
     """Where the parameters of several nets sit: one bar for each net, split by size of the maps.
 
     Args:
@@ -46,7 +49,7 @@ def parameter_diet(parameters):
     return figure
 
 
-def idle_weights(counts):
+def idle_weights(counts: Mapping[str, Mapping[str, tuple[int, int]]]) -> Figure:
     """Which share of a trained net's weights ended at 0, layer by layer.
 
     Args:
@@ -68,7 +71,7 @@ def idle_weights(counts):
     axis.set(xlabel="layer", ylabel="weights at 0 (share)", ylim=(0, None))
     style.percent(axis.yaxis)
     axis.legend(frameon=False, loc="upper left")
-    most = max(totals, key=totals.get)
+    most = max(totals, key=totals.__getitem__)
     figure.suptitle(f"Training ended with {totals[most]:.0%} of {most}'s weights at 0")
     figure.set_label(
         "The share of weights that ended at 0, layer by layer; of all weights: "
@@ -78,7 +81,7 @@ def idle_weights(counts):
     return figure
 
 
-def schedule(rates):
+def schedule(rates: np.ndarray) -> Figure:
     """The learning rate over the steps of a training.
 
     Args:
@@ -97,7 +100,7 @@ def schedule(rates):
     return figure
 
 
-def directions(gradient, step):
+def directions(gradient: np.ndarray, step: np.ndarray) -> Figure:
     """How far a gradient, and the step made from it, go in each of their directions.
 
     Args:
@@ -127,7 +130,7 @@ def directions(gradient, step):
     return figure
 
 
-def ladder(accuracies):
+def ladder(accuracies: Mapping[str, Sequence[float]]) -> Figure:
     """Test accuracy of recipes that differ from one to the next by one change.
 
     Args:
@@ -167,7 +170,7 @@ def ladder(accuracies):
     return figure
 
 
-def race(histories):
+def race(histories: Mapping[str, Sequence[tuple[float, float]]]) -> Figure:
     """Test accuracy over the seconds of training, for nets that had the same time.
 
     Args:
@@ -195,7 +198,9 @@ def race(histories):
     return figure
 
 
-def accuracy_by_parameters(nets, goal=0.9):
+def accuracy_by_parameters(
+    nets: Mapping[str, tuple[int, Sequence[float]]], goal: float = 0.9
+) -> Figure:
     """Test accuracy against trainable parameters, on a logarithmic axis.
 
     Args:

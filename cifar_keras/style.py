@@ -10,8 +10,9 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
+import numpy as np
 from IPython import get_ipython
 from IPython.display import display
 from matplotlib import rc_context
@@ -64,7 +65,7 @@ def subplots(
         return drawn, drawn.subplots(rows, columns, **options)
 
 
-def grid(axis: Axes, direction: str = "y") -> None:
+def grid(axis: Axes, direction: Literal["x", "y"] = "y") -> None:
     """Pale lines behind what is drawn, from the ticks of "x" or "y"."""
     axis.set_axisbelow(True)
     axis.grid(axis=direction, color=GRID, linewidth=0.6)
@@ -81,7 +82,7 @@ def over_epochs(axis: Axes, quantity: str) -> None:
     axis.set(xlabel="epoch", ylabel=f"{quantity} ({unit})")
     axis.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     for line in axis.lines:
-        if len(line.get_xdata()) == 1:  # a single epoch makes no line
+        if np.size(line.get_xdata()) == 1:  # a single epoch makes no line
             line.set_marker("o")
     grid(axis)
     if quantity.endswith("accuracy"):
