@@ -24,6 +24,8 @@ BACKENDS = {
     "measure": {"tensorflow", "jax", "torch"},  # Keras has no gradient of its own
 }
 MOST_LINES = 420  # what can be read in one sitting
+# Their types are Keras', which calls them: overridden, they stand as Keras has them.
+KERAS_METHODS = r"on_\w+|call|get_config|from_config|update_step"
 
 rooms = pytest.mark.parametrize(
     "path",
@@ -83,3 +85,34 @@ def test_the_choice_of_the_backend_is_left_to_keras(path):
     imported = {module.partition(".")[0] for module, _ in imports(path)}
     backends = imported & {"tensorflow", "tf_keras", "jax", "torch"}
     assert backends == BACKENDS.get(path.stem, set())
+
+
+def public_functions(tree):
+    """(name, node) of every public function, and of the public methods of the public classes."""
+    for node in tree.body:
+        if isinstance(node, ast.FunctionDef) and not node.name.startswith("_"):
+            yield node.name, node
+        elif isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+            methods = [each for each in node.body if isinstance(each, ast.FunctionDef)]
+            yield from (
+                (f"{node.name}.{method.name}", method)
+                for method in methods
+                if re.match("__init__|(?!_)", method.name)
+                and not re.fullmatch(KERAS_METHODS, method.name)
+            )
+
+
+@rooms
+def test_public_signatures_have_types(path):
+    untyped = []
+    for name, function in public_functions(ast.parse(path.read_text(encoding="utf-8"))):
+        given = function.args
+        arguments = [*given.posonlyargs, *given.args, *given.kwonlyargs, given.vararg, given.kwarg]
+        untyped += [
+            f"{name}({argument.arg})"
+            for argument in arguments
+            if argument and argument.annotation is None and argument.arg not in ("self", "cls")
+        ]
+        if function.returns is None and function.name != "__init__":
+            untyped.append(f"{name} -> ?")
+    assert not untyped
