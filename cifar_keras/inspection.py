@@ -289,7 +289,7 @@ def _read_small(source):
             with Image.open(source, formats=formats) as picture:
                 pixels = picture.width * picture.height
                 picture.draft(None, (SHORTER_SIDE, SHORTER_SIDE))  # a JPEG; others stay as they are
-                memory = FORMATS[picture.format] * picture.width * picture.height
+                memory = FORMATS[str(picture.format)] * picture.width * picture.height
                 if picture.info.get("progressive"):  # all its coefficients come before any pixel
                     memory += 6 * pixels
                 if memory > MOST_MEMORY:
