@@ -77,7 +77,7 @@ def test_in_a_file_or_a_pipe_each_epoch_is_a_line():
     assert len(lines) == 4
 
 
-@pytest.mark.parametrize("label", [max(models.MODELS, key=len), "a_name_without_end" * 5])
+@pytest.mark.parametrize("label", [max(models.BUILDERS, key=len), "a_name_without_end" * 5])
 def test_it_fits_a_terminal_and_covers_what_stood_there(label):
     for line in progress(label, 100, 20, pace=9.99).rstrip("\n").split("\r")[1:]:
         assert len(line) == 79
