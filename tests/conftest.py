@@ -1,5 +1,6 @@
 """What several rooms' tests share: a small cut of the sample, a small study, made-up histories."""
 
+import dataclasses
 import shutil
 from unittest import mock
 
@@ -13,7 +14,7 @@ from matplotlib.text import Text
 # environment first, as everywhere: the processes that tests start inherit its settings, and have to
 # compute the same digits.
 from cifar_keras import environment  # noqa: F401  isort: skip
-from small_study import plan
+from small_study import FAST, NARROW, plan
 
 from cifar_keras import data, study
 
@@ -56,6 +57,16 @@ def recorded(planned, trained):
     folder, runs = trained
     shutil.copytree(folder, planned.folder)
     return planned, runs
+
+
+@pytest.fixture
+def described(small_sample, tmp_path, monkeypatch):
+    """A small `quick` study in the place of the shipped one."""
+    variants = {"quick": {"model": "whitened", **NARROW}}
+    recipe = dataclasses.replace(FAST, epochs=1, test_once=True)
+    small = study.Study(tmp_path, "full", recipe, (0, 1), variants, mixed_precision=True)
+    monkeypatch.setattr(study, "load", lambda name: small)
+    return small
 
 
 @pytest.fixture(scope="session")

@@ -3,11 +3,31 @@
 import dataclasses
 import json
 
+import keras
+
 from cifar_keras import results, study, training
 
 ONE_EPOCH = dataclasses.replace(training.REFERENCE, epochs=1)
+# A recipe of the fast nets, and a small one of them.
+FAST = training.Recipe(
+    epochs=3,
+    batch_size=32,
+    learning_rate=0.1,
+    weight_decay=0.01,
+    initialization="dirac",
+    normalization="standardized",
+    momentum=0.9,
+    warmup=0.25,
+    mirror=True,
+    translation=2,
+)
+NARROW = {"widths": [8, 16]}
 HEADLESS = {"model": "average_pooling", "classifier": False}
 FILES = {"history.csv", "predictions.csv", "run.json", "weights.npz"}
+
+
+def array(tensor):
+    return keras.ops.convert_to_numpy(tensor)
 
 
 def plan(folder):

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from cifar_keras import files, study, training, verification
+from cifar_keras import files, results, study, training, verification
 from cifar_keras.__main__ import main
 
 COMMANDS = [
@@ -234,3 +234,40 @@ def test_questions_and_finished_studies_lock_and_write_nothing(small_sample, tmp
 def test_nbval_finds_its_patterns_from_any_folder(pytestconfig):
     path = Path(pytestconfig.option.nbval_sanitize_with)
     assert path.is_absolute() and path.is_file()
+
+
+# --- The fast nets -------------------------------------------------------------------------------
+
+
+def train_quick(tmp_path, capsys, *arguments):
+    status = main(["train", "quick", "--out", str(tmp_path / "out"), *arguments])
+    return status, capsys.readouterr()
+
+
+def test_train_prints_accuracy_seconds_and_parameters(described, tmp_path, capsys):
+    status, printed = train_quick(tmp_path, capsys, "--seed", "4")
+    folder = tmp_path / "out" / "quick-seed4"
+    recorded = results.Run("", 0, folder).record
+    both_ways, accuracy, seconds, parameters = printed.out.splitlines()[-4:]
+    assert status == 0 and (folder / "weights.npz").exists()
+    assert accuracy == f"test accuracy {recorded['summary']['last_accuracy']:.4f}"
+    assert both_ways == f"test accuracy {recorded['accuracy_both_ways']:.4f} with mirror images"
+    assert seconds == f"{recorded['seconds']:.0f} seconds"
+    # 3x3 kernels from 24 to 8, 8, 16, 16 channels, an offset for each, and the classifier
+    expected = 9 * (24 * 8 + 8 * 8 + 8 * 16 + 16 * 16) + 2 * (8 + 16) + 160
+    assert parameters == f"{expected:,} parameters"
+    status, again = train_quick(tmp_path, capsys, "--seed", "4")
+    assert status == 0 and again.out.splitlines()[-4:] == printed.out.splitlines()[-4:]
+
+
+@pytest.mark.parametrize(("target", "status"), [("0.0", 0), ("1.0", 1)])
+def test_a_missed_target_is_told(described, tmp_path, capsys, target, status):
+    done, printed = train_quick(tmp_path, capsys, "--target", target)
+    assert done == status
+    assert ("is below the target, 1.0" in printed.err) == (status == 1)
+
+
+def test_an_unknown_net_lists_the_known_ones(capsys):
+    with pytest.raises(SystemExit, match="2"):
+        main(["train", "tiny"])
+    assert "invalid choice: 'tiny'" in capsys.readouterr().err

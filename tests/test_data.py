@@ -391,3 +391,23 @@ def test_data_code_imports_no_deep_learning_library():
     code = "import sys, cifar_keras.data; print({'keras', 'tensorflow', 'jax'} & set(sys.modules))"
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert run.stdout.strip() == "set()"
+
+
+def test_held_out_images_are_training_images(monkeypatch):
+    numbers = np.arange(50_000, dtype="uint16")
+    parts = (numbers, numbers[:, None]), (numbers[:10_000] + 1, numbers[:10_000])
+    monkeypatch.setattr(data, "load_cifar10", lambda: parts)
+    (x, y), (x_validation, y_validation) = data.load_data("held-out")
+    assert np.array_equal(np.concatenate([x, x_validation]), numbers)
+    assert np.array_equal(np.concatenate([y, y_validation])[:, 0], numbers)
+    assert len(x_validation) == 5000
+
+
+def test_shift_moves_each_image_by_its_own_pixels():
+    images = np.random.default_rng(1).integers(0, 256, (3, 7, 6, 3), dtype=np.uint8)
+    moved = data.shift(images, np.array([2, 0, -1]), np.array([-1, 0, 2]))
+    assert moved.dtype == np.uint8 and moved.shape == images.shape
+    assert np.array_equal(moved[0, 2:, :-1], images[0, :-2, 1:])
+    assert np.array_equal(moved[0, :2, :-1], images[0, 2:0:-1, 1:])  # mirrored at the edge
+    assert np.array_equal(moved[1], images[1])
+    assert np.array_equal(moved[2, :-1, 2:], images[2, 1:, :-2])

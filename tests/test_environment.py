@@ -10,7 +10,7 @@ import keras
 import numpy as np
 import pytest
 
-from cifar_keras import environment, files
+from cifar_keras import environment, files, machine
 from cifar_keras.errors import UserError
 
 
@@ -69,6 +69,23 @@ def test_the_faster_convolutions_are_on_unless_the_user_says_no():
             env=variables,
         )
         assert run.stdout == expected + "\n"
+
+
+@pytest.mark.parametrize(
+    ("features", "dtype"),
+    [
+        ("flags : fpu avx2 avx512f avx512_bf16 sse", "mixed_bfloat16"),
+        ("flags : amx_bf16 amx_tile", "mixed_bfloat16"),
+        ("Features : fp asimd bf16 i8mm", "mixed_bfloat16"),
+        ("flags\t\t: fpu avx2 avx512f", "float32"),
+        (None, "float32"),
+    ],
+)
+def test_bfloat16_only_where_the_processor_has_it(tmp_path, monkeypatch, features, dtype):
+    monkeypatch.setattr(machine, "CPUINFO", tmp_path / "cpuinfo")
+    if features:
+        (tmp_path / "cpuinfo").write_text(features)
+    assert environment.fastest_dtype() == dtype
 
 
 # --- Settings that were made for something else --------------------------------------------------

@@ -3,8 +3,9 @@
 import keras
 import numpy as np
 import pytest
+from small_study import array
 
-from cifar_keras import models, results
+from cifar_keras import data, layers, models, results
 from cifar_keras.errors import UserError
 
 TRUNK = (
@@ -22,10 +23,6 @@ LAYERS = {
 }
 POOLING = ("average_pooling", "average_pooling_dropout")
 each_variant = pytest.mark.parametrize("variant", results.VARIANTS)
-
-
-def array(tensor):
-    return keras.ops.convert_to_numpy(tensor)
 
 
 def weights(model):
@@ -226,3 +223,103 @@ def test_unfit_arguments_are_named(variant, arguments, message):
     with pytest.raises(UserError, match=message) as caught:
         models.build(variant, **arguments)
     assert "\n" not in str(caught.value)
+
+
+# --- The whitened net -----------------------------------------------------------------------------
+
+
+def test_counts_and_shapes():
+    model = models.build("whitened")
+    trainable = sum(int(np.prod(weight.shape)) for weight in model.trainable_weights)
+    kernels = 9 * (24 * 32 + 32 * 32 + 32 * 64 + 3 * 64 * 64)
+    assert trainable == kernels + 2 * (32 + 64 + 64) + 64 * 10 == 146_112
+    assert model.output_shape == (None, 10)
+    assert [model.get_layer(f"pool_{stage}").output.shape[1] for stage in (1, 2, 3)] == [15, 7, 3]
+    assert "whitening/kernel" not in [weight.path for weight in model.trainable_weights]
+
+
+def test_whitened_patches_are_uncorrelated_with_variance_one(small):
+    images = data.normalize(small[0][0], "standardized")
+    model = models.build("whitened")
+    models.whiten(model, images)
+    outputs = array(model.get_layer("whitening")(images)).reshape(-1, 24)
+    np.testing.assert_allclose(outputs[:, :12], -outputs[:, 12:], atol=1e-4)
+    moments = outputs[:, :12].T @ outputs[:, :12] / len(outputs)
+    assert np.abs(moments - np.diag(np.diag(moments))).max() < 0.01
+    # The weakest components are held down by the constant that keeps noise small.
+    assert np.diag(moments).max() < 1.001 and np.median(np.diag(moments)) > 0.9
+
+
+def test_whitening_leaves_other_nets_alone(small):
+    model = models.build("average_pooling")
+    before = [array(weight) for weight in model.weights]
+    models.whiten(model, data.normalize(small[0][0]))
+    assert all(map(np.array_equal, before, [array(weight) for weight in model.weights]))
+
+
+@pytest.mark.parametrize("widths", [(), (32, 0), (32.0,), 32, (8,) * 5, "32"])
+def test_unfit_widths_are_refused(widths):
+    with pytest.raises(UserError, match="give whole numbers from 1, one for each stage"):
+        models.build("whitened", widths=widths)
+
+
+def test_depths_place_convolutions_and_a_residual_adds_the_stage_s_first_to_its_last(small):
+    # Drawn kernels: "dirac" ones would hand the first on as the last.
+    arguments = {"widths": (8, 8), "depths": (3, 1), "initialization": "pytorch"}
+    plain, residual = (models.build("whitened", **arguments, residual=r) for r in (False, True))
+    names = [layer.name for layer in residual.layers]
+    assert [name for name in names if name[:4] in ("conv", "pool", "sum_")] == (
+        ["convolution_1", "pool_1", "convolution_2", "convolution_3", "sum_1"]
+        + ["convolution_4", "pool_2"]
+    )
+    assert models.architecture(plain) != models.architecture(residual)
+    parts = keras.Model(
+        residual.input, [residual.get_layer(n).output for n in ("relu_1", "relu_3", "sum_1")]
+    )
+    first, last, both = map(array, parts(data.normalize(small[0][0][:4])))
+    np.testing.assert_allclose(first + last, both, rtol=1e-5)
+    assert first.any() and last.any()
+
+
+def test_two_convolutions_a_stage_by_default():
+    one, other = (models.build("whitened", depths=depths) for depths in (None, (2, 2, 2)))
+    assert models.architecture(one) == models.architecture(other)
+
+
+@pytest.mark.parametrize("depths", [(2,), (2, 2, 0), (2, 2, 2.0), 2])
+def test_unfit_depths_are_refused(depths):
+    with pytest.raises(UserError, match="give whole numbers from 1, one for each of 3 widths"):
+        models.build("whitened", depths=depths)
+
+
+@pytest.mark.parametrize("momentum", [-0.1, 1, "0.9", None])
+def test_an_unfit_momentum_is_refused(momentum):
+    with pytest.raises(UserError, match=r"momentum is .*must be in \[0, 1\)"):
+        models.build("whitened", momentum=momentum)
+
+
+def test_momentum_is_that_of_every_normalisation():
+    found = [
+        layer.momentum
+        for layer in models.build("whitened", momentum=0.9).layers
+        if isinstance(layer, layers.BatchNormalization)
+    ]
+    assert found == [0.9] * 6
+
+
+def test_the_activation_follows_every_normalisation():
+    names = [layer.name for layer in models.build("whitened", activation="silu").layers]
+    assert [name for name in names if "silu" in name] == [f"silu_{i}" for i in range(7)]
+    assert not any("relu" in name for name in names)
+    with pytest.raises(UserError, match="no activation 'silly'; choose 'relu', 'silu' or 'gelu'"):
+        models.build("whitened", activation="silly")
+
+
+def test_an_unknown_initialization_is_refused():
+    with pytest.raises(UserError, match="'orthogonal'; choose one of: pytorch, keras, dirac"):
+        models.build("whitened", initialization="orthogonal")
+
+
+def test_widths_are_in_the_architecture():
+    one, other = (models.build("whitened", widths=(8, w)) for w in (8, 9))
+    assert models.architecture(one) != models.architecture(other)

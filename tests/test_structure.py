@@ -47,6 +47,11 @@ def test_every_room_has_its_place():
     assert {path.stem for path in PACKAGE.glob("*.py")} == {"__init__", *ORDER}
 
 
+def test_every_room_has_a_file_of_tests():
+    for room in set(ORDER) - {"__main__"} | {"cli"}:
+        assert Path(__file__).with_name(f"test_{room}.py").is_file(), room
+
+
 @rooms
 def test_a_room_can_be_read_in_one_sitting(path):
     assert len(path.read_text(encoding="utf-8").splitlines()) <= MOST_LINES

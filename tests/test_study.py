@@ -1,7 +1,6 @@
 """Whether a study records what it did, goes on where it stopped, and mixes nothing."""
 
 import dataclasses
-import io
 import os
 import signal
 import subprocess
@@ -17,9 +16,7 @@ from small_study import FILES, ONE_EPOCH, contents, edit, folder_of, record, run
 from cifar_keras import (
     data,
     environment,
-    evaluation,
     files,
-    models,
     results,
     study,
     training,
@@ -90,19 +87,6 @@ def test_weights_are_half_as_long_where_that_changes_nothing(recorded, small):
     assert np.mean(predictions == run_in(path.parent).predictions) > 0.95
 
 
-def test_weights_that_half_precision_would_harm_stay_whole(small):
-    """Logits that differ by less than half precision can tell apart."""
-    images = data.normalize(small[1][0])
-    labels = small[1][1].ravel()
-    model = models.build("average_pooling")
-    bias = model.get_layer("logits").weights
-    bias[0].assign(np.zeros(bias[0].shape))
-    bias[1].assign(np.float32([1, 1, 1, 1, 1, 1, 1, 1, 1 + 1e-4, 1]))
-    assert np.mean(labels == 8) != np.mean(labels == 0), "the test would see nothing"
-    with np.load(io.BytesIO(evaluation.pack_weights(model, images, labels))) as w:
-        assert {w[name].dtype for name in w.files} == {np.dtype("float32")}
-
-
 def test_seeds_that_keep_no_weights_keep_none(planned):
     frugal = dataclasses.replace(planned, keep_weights=())
     study.run(frugal, verbose=False)
@@ -110,6 +94,25 @@ def test_seeds_that_keep_no_weights_keep_none(planned):
     with pytest.raises(UserError, match="there are no weights .*its study kept none"):
         study.load_model(frugal, "average_pooling", seed=3)
     assert all(as_recorded for as_recorded, _ in verification.verify(frugal))
+
+
+def test_without_bfloat16_it_says_so_and_trains_in_float32(described, monkeypatch, capsys):
+    monkeypatch.setattr(environment, "fastest_dtype", lambda: "float32")
+    study.run(described)
+    assert "no instructions for bfloat16: training in float32\n" in capsys.readouterr().out
+    assert record(described.folder / "quick-seed0")["dtype"] == "float32"
+
+
+def test_with_bfloat16_layers_compute_in_it_and_logits_stay_whole(described, monkeypatch):
+    monkeypatch.setattr(environment, "fastest_dtype", lambda: "mixed_bfloat16")
+    built = []
+    fit = training.fit
+    monkeypatch.setattr(training, "fit", lambda model, *a: (built.append(model), fit(model, *a))[1])
+    study.run(described, verbose=False)
+    assert built[0].get_layer("convolution_1").compute_dtype == "bfloat16"
+    assert built[0].get_layer("logits").compute_dtype == "float32"
+    assert record(described.folder / "quick-seed0")["dtype"] == "mixed_bfloat16"
+    assert keras.config.dtype_policy().name == "float32"
 
 
 # --- Going on -----------------------------------------------------------------------------------

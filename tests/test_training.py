@@ -1,4 +1,4 @@
-"""The recipe, its optimizer, the order of the batches, and a training that was killed."""
+"""The recipe, the order of the batches, what is reported, and a training that was killed."""
 
 import csv
 import dataclasses
@@ -15,10 +15,12 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
+from small_study import FAST, NARROW, array
 
-from cifar_keras import callbacks, data, environment, models, optimizers, training
+from cifar_keras import data, models, results, training
 from cifar_keras.errors import UserError
 
+MUON = dataclasses.replace(FAST, kernel_rate=0.1, weight_decay=0.0)
 ONE, SHORT, LONG = (training.Recipe(epochs=epochs) for epochs in (1, 2, 4))
 # Its dropout has a random state, which a resumed training needs too.
 VARIANT = "average_pooling_dropout"
@@ -38,107 +40,13 @@ def written(directory):
     return sorted(path.name for path in directory.iterdir())
 
 
-# --- The optimizer ------------------------------------------------------------------------------
-
-
-def run_optimizer(optimizer, start, gradients):
-    """The variables' values after steps with these gradients."""
-    variables = [keras.Variable(value) for value in start]
-    for step in gradients:
-        optimizer.apply([keras.ops.convert_to_tensor(g) for g in step], variables)
-    return [keras.ops.convert_to_numpy(variable) for variable in variables]
-
-
-@pytest.fixture
-def problem():
-    """A kernel and a bias, and five steps of gradients for both."""
-    random = np.random.default_rng(0)
-    shapes = (4, 3), (3,)
-    start = [random.normal(size=shape).astype("float32") for shape in shapes]
-    gradients = [[random.normal(size=s).astype("float32") for s in shapes] for _ in range(5)]
-    return start, gradients
-
-
-def numpy_adam(start, gradients, learning_rate, l2):
-    """Adam with coupled L2 as in PyTorch's documentation of torch.optim.Adam, in float64."""
-    values = [value.astype("float64") for value in start]
-    first, second = ([np.zeros_like(value) for value in values] for _ in range(2))
-    for t, step in enumerate(gradients, start=1):
-        for i, gradient in enumerate(step):
-            g = gradient + l2 * values[i]
-            first[i] = 0.9 * first[i] + 0.1 * g
-            second[i] = 0.999 * second[i] + 0.001 * g**2
-            mean, spread = first[i] / (1 - 0.9**t), second[i] / (1 - 0.999**t)
-            values[i] = values[i] - learning_rate * mean / (np.sqrt(spread) + 1e-8)
-    return values
-
-
-@pytest.mark.parametrize("l2", [0.0, 1e-6, 0.5])
-def test_adam_is_pytorchs(problem, l2):
-    results = run_optimizer(optimizers.CoupledAdam(0.01, l2=l2), *problem)
-    for result, expected in zip(results, numpy_adam(*problem, 0.01, l2), strict=True):
-        np.testing.assert_allclose(result, expected, rtol=1e-4, atol=1e-5)
-
-
-def test_keras_own_weight_decay_is_something_else(problem):
-    coupled = run_optimizer(optimizers.CoupledAdam(0.01, l2=0.5), *problem)
-    decoupled = run_optimizer(keras.optimizers.Adam(0.01, weight_decay=0.5), *problem)
-    for one, other in zip(coupled, decoupled, strict=True):
-        assert np.abs(one - other).max() > 1e-3
-
-
-def test_orthogonalized_keeps_directions_and_evens_out_their_sizes():
-    random = np.random.default_rng(0)
-    left, _ = np.linalg.qr(random.normal(size=(3 * 3 * 4, 8)))
-    right, _ = np.linalg.qr(random.normal(size=(8, 8)))
-    kernel = (left * np.geomspace(1, 0.05, 8)) @ right.T
-    result = optimizers.orthogonalized(kernel.reshape(3, 3, 4, 8).astype("float32"))
-    result = keras.ops.convert_to_numpy(result).reshape(-1, 8)
-    sizes = left.T @ result @ right
-    np.testing.assert_allclose(result, left @ sizes @ right.T, atol=1e-5)
-    np.testing.assert_allclose(sizes, np.diag(np.diag(sizes)), atol=1e-5)
-    assert np.diag(sizes).min() > 0.5 and np.diag(sizes).max() < 1.3
-
-
-def test_muon_turns_kernels_and_leaves_other_weights_to_sgd():
-    random = np.random.default_rng(0)
-    shapes = [(3, 3, 4, 8), (8, 5), (5,)]
-    start, *gradients = (
-        [random.normal(size=shape).astype("float32") for shape in shapes] for _ in range(3)
-    )
-    muon = run_optimizer(optimizers.Muon(0.2, 0.9, relative_rate=0.5), start, gradients)
-    sgd = run_optimizer(keras.optimizers.SGD(0.2, 0.9, nesterov=True), start, gradients)
-    for result, expected in zip(muon[1:], sgd[1:], strict=True):
-        np.testing.assert_allclose(result, expected, rtol=1e-5)
-
-    kernel, momentum = start[0], 0
-    for gradient, *_ in gradients:
-        momentum = 0.6 * momentum + gradient
-        step = optimizers.orthogonalized(gradient + 0.6 * momentum)
-        kernel = kernel - 0.5 * 0.2 * keras.ops.convert_to_numpy(step)
-        kernel *= np.sqrt(8) / np.linalg.norm(kernel)
-    np.testing.assert_allclose(muon[0], kernel, rtol=1e-4, atol=1e-6)
+# --- The recipe ---------------------------------------------------------------------------------
 
 
 def test_muon_beside_adam_is_refused():
     recipe = dataclasses.replace(training.REFERENCE, kernel_rate=0.1)
     with pytest.raises(UserError, match="kernel_rate needs SGD"):
         training.compile_model(models.build_average_pooling(), recipe)
-
-
-def test_muon_survives_saving():
-    saved = keras.saving.serialize_keras_object(optimizers.Muon(0.2, 0.9, relative_rate=0.5))
-    loaded = keras.saving.deserialize_keras_object(json.loads(json.dumps(saved)))
-    assert type(loaded) is optimizers.Muon
-    assert (loaded.relative_rate, loaded.momentum, loaded.nesterov) == (0.5, 0.9, True)
-
-
-def test_optimizer_survives_saving():
-    saved = keras.saving.serialize_keras_object(optimizers.CoupledAdam(0.02, l2=0.3))
-    loaded = keras.saving.deserialize_keras_object(json.loads(json.dumps(saved)))
-    assert type(loaded) is optimizers.CoupledAdam
-    assert (loaded.l2, loaded.epsilon) == (0.3, 1e-8)
-    assert float(keras.ops.convert_to_numpy(loaded.learning_rate)) == pytest.approx(0.02)
 
 
 def test_recipe_is_the_reference_projects():
@@ -152,6 +60,16 @@ def test_recipe_is_the_reference_projects():
     }
     optimizer = training.compile_model(models.build("average_pooling")).optimizer
     assert (optimizer.l2, optimizer.weight_decay) == (1e-6, None)
+
+
+def test_what_is_off_by_default_and_is_off_is_not_in_the_record():
+    assert FAST.record().keys() == dataclasses.asdict(FAST).keys() - {
+        "kernel_rate",
+        "label_smoothing",
+        "test_once",
+    }
+    for recipe in (FAST, training.REFERENCE, dataclasses.replace(FAST, weight_decay=0.0)):
+        assert training.Recipe(**recipe.record()) == recipe
 
 
 # --- What is reported ---------------------------------------------------------------------------
@@ -258,6 +176,38 @@ def test_order_depends_on_seed_and_epoch_alone():
         batches = numbered(seed)
         batches.shuffle(epoch)
         assert order(batches) == expected == order(batches)
+
+
+def batches(seed, epoch, **changes):
+    images = np.random.default_rng(2).normal(size=(40, 8, 8, 3)).astype("float32")
+    result = training.ShuffledBatches(images, np.arange(40), 40, seed, **changes)
+    result.shuffle(epoch)
+    changed, labels = result[0]
+    return images, changed[np.argsort(labels)]
+
+
+def test_two_epochs_show_every_image_both_ways():
+    images, even = batches(0, 4, mirror=True)
+    _, odd = batches(0, 5, mirror=True)
+    as_it_is = (even == images).all(axis=(1, 2, 3))
+    assert 10 < as_it_is.sum() < 30
+    assert np.array_equal(even[~as_it_is], images[~as_it_is, :, ::-1])
+    assert np.array_equal(odd, even[:, :, ::-1])
+    assert np.array_equal(even, batches(0, 6, mirror=True)[1])
+
+
+def test_translation_depends_on_seed_and_epoch_and_reaches_every_place():
+    images, moved = batches(0, 0, translation=1)
+    centre, places = images[:, 1:-1, 1:-1], set()
+    for down in (-1, 0, 1):
+        for right in (-1, 0, 1):
+            window = moved[:, 1 + down : 7 + down, 1 + right : 7 + right]
+            if (window == centre).all(axis=(1, 2, 3)).any():
+                places.add((down, right))
+    assert len(places) == 9
+    assert np.array_equal(moved, batches(0, 0, translation=1)[1])
+    for other in ((0, 1), (1, 0)):
+        assert not np.array_equal(moved, batches(*other, translation=1)[1])
 
 
 def test_training_takes_the_batches_as_they_come(small, monkeypatch):
@@ -375,28 +325,6 @@ def test_finished_training_is_not_trained_again(small, finished, resumable, monk
     assert train(small, ONE, directory=resumable) == finished[0]
 
 
-def test_a_training_that_moved_says_what_computed_which_epochs(tmp_path, monkeypatch):
-    here = {"backend": keras.backend.backend(), "threads": environment.threads()}
-    for epochs, device in ((2, "a GPU"), (3, "a processor"), (4, "a processor")):
-        monkeypatch.setattr(environment, "device", lambda name=device: name)
-        model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)])
-        model.compile("sgd", "mse", metrics=["accuracy"])
-        recorder = training.Recorder(tmp_path)
-        done = recorder.restore(model)
-        model.fit(
-            np.ones((4, 1)),
-            np.ones(4),
-            initial_epoch=done,
-            epochs=epochs,
-            verbose=0,
-            callbacks=[recorder],
-        )
-    assert callbacks.read_trained_on(tmp_path) == [
-        {"first_epoch": 1, "last_epoch": 2, "device": "a GPU", **here},
-        {"first_epoch": 3, "last_epoch": 4, "device": "a processor", **here},
-    ]
-
-
 @pytest.mark.parametrize(
     ("changed", "named"),
     [
@@ -487,16 +415,6 @@ def test_epochs_before_a_diverging_one_are_kept(small, tmp_path, monkeypatch, un
     assert train(small, LONG, seed=5, directory=tmp_path) == unbroken
 
 
-@pytest.mark.parametrize("key", training.COLUMNS.values())
-@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
-def test_every_figure_must_be_a_number(key, value):
-    recorder = training.Recorder()
-    recorder.on_epoch_begin(0)
-    with pytest.raises(UserError, match="no longer a number in epoch 1"):
-        recorder.on_epoch_end(0, dict.fromkeys(training.COLUMNS.values(), 0.5) | {key: value})
-    assert recorder.rows == []
-
-
 def fill(monkeypatch, function, writes):
     """Let the disk be full after so many writes; `function` is the one that finds out."""
     owner = os if function == "replace" else Path
@@ -572,3 +490,104 @@ def test_the_images_are_let_go_after_the_training(small, monkeypatch):
     training.train("average_pooling", small, ONE, verbose=False)
     gc.collect()
     assert [reference() is None for reference in normalized] == [True, True]
+
+
+# --- The fast nets' recipe -----------------------------------------------------------------------
+
+
+def test_a_checkpoint_with_what_is_now_off_is_refused(small, tmp_path):
+    training.train("whitened", small, FAST, directory=tmp_path, verbose=False, **NARROW)
+    for off in ({"mirror": False}, {"translation": 0}):
+        other = dataclasses.replace(FAST, **off)
+        with pytest.raises(UserError, match=f"with another {next(iter(off))}; name another"):
+            training.train("whitened", small, other, directory=tmp_path, verbose=False, **NARROW)
+
+
+def test_the_rate_reaches_the_optimizer(small):
+    model = models.build("whitened", **NARROW)
+    training.fit(training.compile_model(model, FAST), small, FAST, verbose=False)
+    steps = FAST.epochs * 5  # of 32 of 130 images
+    assert int(array(model.optimizer.iterations)) == steps
+    # What another step would have: half a step's fall beyond 0.
+    beyond = -FAST.learning_rate * 0.5 / steps / (1 - FAST.warmup)
+    assert float(array(model.optimizer.learning_rate)) == pytest.approx(beyond, rel=1e-3)
+
+
+def test_smoothed_labels_are_trained_on_and_whole_ones_measured(small, monkeypatch):
+    smoothed = dataclasses.replace(FAST, epochs=1, learning_rate=1e-9, label_smoothing=0.2)
+    fed = []
+    monkeypatch.setattr(
+        training,
+        "ShuffledBatches",
+        lambda images, labels, *a, shuffled=training.ShuffledBatches: (
+            fed.append(labels),
+            shuffled(images, labels, *a),
+        )[1],
+    )
+    model, [row] = training.train("whitened", small, smoothed, verbose=False, **NARROW)
+    assert fed[0].shape == (130, 10)
+    np.testing.assert_allclose(fed[0].max(axis=1), 0.8 + 0.02, rtol=1e-6)
+    np.testing.assert_allclose(fed[0].min(axis=1), 0.02, rtol=1e-6)
+    assert np.array_equal(fed[0].argmax(axis=1), small[0][1].ravel())
+    (_, _), (images, labels) = small
+    logits = array(model(data.normalize(images, "standardized")))
+    losses = array(
+        keras.losses.sparse_categorical_crossentropy(labels.ravel(), logits, from_logits=True)
+    )
+    assert row["test_loss"] == pytest.approx(losses.mean(), rel=1e-4)
+    assert row["test_accuracy"] == pytest.approx(np.mean(logits.argmax(axis=1) == labels.ravel()))
+
+
+def test_decay_takes_from_kernels_alone():
+    model = training.compile_model(models.build("whitened", **NARROW), FAST)
+    before = {weight.path: array(weight) for weight in model.trainable_weights}
+    for weight in model.trainable_weights:
+        if "beta" in weight.path:
+            weight.assign(np.ones(weight.shape))
+    model.optimizer.apply(
+        [np.zeros(w.shape, "float32") for w in model.trainable_weights], model.trainable_weights
+    )
+    for weight in model.trainable_weights:
+        expected = 1 if "beta" in weight.path else before[weight.path] * (1 - 0.1 * 0.01)
+        np.testing.assert_allclose(
+            array(weight), np.broadcast_to(expected, weight.shape), rtol=1e-5
+        )
+
+
+@pytest.mark.parametrize("recipe", [FAST, MUON], ids=["sgd", "muon"])
+def test_resumed_training_is_an_unbroken_one(small, recipe, tmp_path, monkeypatch):
+    whole, unbroken = training.train("whitened", small, recipe, verbose=False, **NARROW)
+    begin = training.Recorder.on_epoch_begin
+
+    def killed(self, epoch, logs=None):
+        if epoch == 1:
+            raise KeyboardInterrupt
+        begin(self, epoch)
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(training.Recorder, "on_epoch_begin", killed)
+        training.train("whitened", small, recipe, directory=tmp_path, verbose=False, **NARROW)
+    assert len(results.read_history(tmp_path / "history.csv")) == 1
+    model, history = training.train(
+        "whitened", small, recipe, directory=tmp_path, verbose=False, **NARROW
+    )
+    assert without_seconds(history) == without_seconds(unbroken)
+    for one, other in zip(model.weights, whole.weights, strict=True):
+        assert np.array_equal(array(one), array(other))
+
+
+def test_the_test_images_are_looked_at_once(small, tmp_path):
+    once = dataclasses.replace(FAST, test_once=True)
+    _, history = training.train(
+        "whitened", small, once, directory=tmp_path, verbose=False, **NARROW
+    )
+    assert [np.isnan(row["test_loss"]) for row in history] == [True, True, False]
+    read = results.read_history(tmp_path / "history.csv")
+    summary = results.summarize(read)
+    assert (summary.epochs, summary.best_epoch, summary.lowest_loss_epoch) == (3, 3, 3)
+    assert summary.last_accuracy == summary.best_accuracy == history[-1]["test_accuracy"]
+
+
+def test_a_batch_larger_than_the_data_is_refused(small):
+    with pytest.raises(UserError, match="a batch of 131 is more than the 130 training images"):
+        training.train("whitened", small, dataclasses.replace(FAST, batch_size=131), **NARROW)

@@ -1,5 +1,6 @@
 """Whether what is recorded is checked, and whether damage is found and named."""
 
+import dataclasses
 import re
 import shutil
 
@@ -161,3 +162,12 @@ def test_shipped_records_are_what_their_files_say(name):
     told = list(verification.verify(study.load(name), measure=False))
     assert [line for as_recorded, line in told if not as_recorded] == []
     assert sum(" verified, " in line for _, line in told) >= 2
+
+
+def test_verify_measures_mirrored_images_again(described, small_sample, tmp_path):
+    kept = dataclasses.replace(described, seeds=(0,), keep_weights=(0,))
+    study.run(kept, verbose=False)
+    assert [as_recorded for as_recorded, _ in verification.verify(kept)] == [True]
+    edit(tmp_path / "quick-seed0", accuracy_both_ways=0.99)
+    [(as_recorded, line)] = verification.verify(kept)
+    assert not as_recorded and "mirror" in line

@@ -1,4 +1,4 @@
-"""The progress line: what it says, where it is rewritten, and what it makes of any training."""
+"""The progress line: what it says, where, of any training; and what the recorder takes."""
 
 import io
 import os
@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from nbval.plugin import get_sanitize_patterns
 
-from cifar_keras import callbacks, models, training
+from cifar_keras import callbacks, environment, models, training
 from cifar_keras.errors import UserError
 
 
@@ -168,3 +168,38 @@ def test_an_encoding_that_lacks_the_bar_gets_an_ascii_one(encoding):
     assert (run.returncode, run.stderr) == (0, b"")
     printed = run.stdout.decode(encoding).strip()
     assert re.fullmatch(r"net (███|###)(░░|\.\.) [·|] 1[–-]2 (…|\.\.\.) \?", printed)
+
+
+# --- The recorder --------------------------------------------------------------------------------
+
+
+def test_a_training_that_moved_says_what_computed_which_epochs(tmp_path, monkeypatch):
+    here = {"backend": keras.backend.backend(), "threads": environment.threads()}
+    for epochs, device in ((2, "a GPU"), (3, "a processor"), (4, "a processor")):
+        monkeypatch.setattr(environment, "device", lambda name=device: name)
+        model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)])
+        model.compile("sgd", "mse", metrics=["accuracy"])
+        recorder = training.Recorder(tmp_path)
+        done = recorder.restore(model)
+        model.fit(
+            np.ones((4, 1)),
+            np.ones(4),
+            initial_epoch=done,
+            epochs=epochs,
+            verbose=0,
+            callbacks=[recorder],
+        )
+    assert callbacks.read_trained_on(tmp_path) == [
+        {"first_epoch": 1, "last_epoch": 2, "device": "a GPU", **here},
+        {"first_epoch": 3, "last_epoch": 4, "device": "a processor", **here},
+    ]
+
+
+@pytest.mark.parametrize("key", training.COLUMNS.values())
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
+def test_every_figure_must_be_a_number(key, value):
+    recorder = training.Recorder()
+    recorder.on_epoch_begin(0)
+    with pytest.raises(UserError, match="no longer a number in epoch 1"):
+        recorder.on_epoch_end(0, dict.fromkeys(training.COLUMNS.values(), 0.5) | {key: value})
+    assert recorder.rows == []
