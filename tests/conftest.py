@@ -6,6 +6,7 @@ from unittest import mock
 
 import numpy as np
 import pytest
+from hypothesis import settings
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
@@ -17,6 +18,10 @@ from cifar_keras import environment  # noqa: F401  isort: skip
 from small_study import FAST, NARROW, plan
 
 from cifar_keras import data, study
+
+# Repeatable, and without a deadline: other work may hold the machine up.
+settings.register_profile("course", derandomize=True, deadline=None)
+settings.load_profile("course")
 
 
 @pytest.fixture(scope="session")

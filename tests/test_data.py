@@ -7,7 +7,7 @@ import sys
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from cifar_keras import data, results, sources
@@ -204,10 +204,6 @@ def test_load_cifar10_has_the_form_that_keras_returns(monkeypatch):
     assert y_test.tolist() == [[3], [4]]
 
 
-# Repeatable, and without a deadline: other work may hold the machine up.
-repeatable = settings(derandomize=True, deadline=None)
-
-
 @st.composite
 def shifts(draw):
     """Images, and for each of them how far it is moved, up to further than it is wide."""
@@ -224,7 +220,6 @@ def shifts(draw):
     return images, rows, columns
 
 
-@repeatable
 @given(shifts())
 def test_shift_is_a_slice_of_each_image_padded_by_reflection(arguments):
     images, rows, columns = arguments
@@ -239,7 +234,6 @@ def test_shift_is_a_slice_of_each_image_padded_by_reflection(arguments):
         assert np.array_equal(result, window)
 
 
-@repeatable
 @given(shifts())
 def test_a_shift_by_zero_changes_nothing(arguments):
     images, rows, columns = arguments
@@ -247,7 +241,6 @@ def test_a_shift_by_zero_changes_nothing(arguments):
     assert np.array_equal(moved, images) and not np.shares_memory(moved, images)
 
 
-@repeatable
 @given(shifts(), st.randoms())
 def test_each_image_has_its_own_shift(arguments, random):
     images, rows, columns = arguments

@@ -15,6 +15,8 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from small_study import FAST, NARROW, array
 
 from cifar_keras import data, models, results, training
@@ -143,39 +145,72 @@ def test_history_rows_joins_consecutive_fits():
 # --- The order of the batches -------------------------------------------------------------------
 
 
-def numbered(seed):
-    """Batches of 20 of 50 images; every image's pixels hold its label."""
-    labels = np.arange(50)
-    images = np.broadcast_to(labels[:, None, None, None], (50, 2, 2, 3))
-    return training.ShuffledBatches(images, labels, 20, seed)
+# Its values tell the places in an image of 4 x 5.
+PLACES = np.arange(4 * 5 * 3).reshape(4, 5, 3)
+SEEDS, EPOCHS = st.integers(0, 2**32 - 1), st.integers(0, 200)
+
+
+@st.composite
+def shuffled(draw):
+    """An epoch's batches of up to 20 images; an image's values tell its label and their places."""
+    labels = np.arange(draw(st.integers(1, 20)))
+    images = (PLACES.size * labels[:, None, None, None] + PLACES).astype("float32")
+    sizes, translations = st.integers(1, len(labels)), st.integers(0, 3)
+    result = training.ShuffledBatches(
+        images, labels, draw(sizes), draw(SEEDS), draw(st.booleans()), draw(translations)
+    )
+    result.shuffle(draw(EPOCHS))
+    return result
 
 
 def order(batches):
     return np.concatenate([batches[i][1] for i in range(len(batches))]).tolist()
 
 
-def test_every_image_once_with_its_label_and_a_smaller_last_batch():
-    batches = numbered(seed=0)
-    assert [len(batches[i][1]) for i in range(len(batches))] == [20, 20, 10]
-    assert sorted(order(batches)) == list(range(50))
+@given(shuffled())
+def test_every_image_once_with_its_label_and_a_smaller_last_batch(batches):
+    *sizes, last = [len(batches[i][1]) for i in range(len(batches))]
+    assert set(sizes) <= {batches.batch_size} and 1 <= last <= batches.batch_size
+    assert sorted(order(batches)) == list(range(len(batches.images)))
     for i in range(len(batches)):
         images, labels = batches[i]
-        assert (images == labels[:, None, None, None]).all()
+        assert images.dtype == "float32" and images.shape[1:] == PLACES.shape
+        assert (images // PLACES.size == labels[:, None, None, None]).all()
 
 
-def test_order_depends_on_seed_and_epoch_alone():
-    seen = {}
+@given(shuffled())
+def test_an_image_is_moved_and_mirrored_as_it_was_asked_for(batches):
+    moves = range(-batches.translation, batches.translation + 1)
+    down, right = (axis.ravel() for axis in np.meshgrid(moves, moves))
+    ways = data.shift(np.stack([PLACES] * len(down)), down, right)
+    ways = [*ways, *ways[:, :, ::-1]] if batches.mirror else ways
+    before = batches.images.copy()
+    for i in range(len(batches)):
+        for image in batches[i][0] % PLACES.size:
+            assert any(np.array_equal(image, way) for way in ways)
+    assert np.array_equal(batches.images, before)
+
+
+@given(shuffled(), EPOCHS, EPOCHS)
+def test_order_depends_on_seed_and_epoch_alone(batches, epoch, before):
+    labels = batches.labels
+    images = np.zeros((len(labels), 2, 2, 1), "float32")
+    other = training.ShuffledBatches(images, labels, len(labels), batches.seed)
+    other.shuffle(before)
+    np.random.seed(before)  # must not matter, nor what came before
+    for each in (batches, other):
+        each.shuffle(epoch)
+    assert order(batches) == order(other) == order(other)
+
+
+def test_every_seed_and_every_epoch_has_its_own_order():
+    seen = {tuple(range(50))}
     for seed in range(3):
-        batches = numbered(seed)
+        batches = training.ShuffledBatches(np.zeros((50, 1, 1, 1)), np.arange(50), 20, seed)
         for epoch in range(3):
             batches.shuffle(epoch)
-            seen[seed, epoch] = order(batches)
-    assert len({tuple(o) for o in seen.values()} | {tuple(range(50))}) == 10
-    for (seed, epoch), expected in reversed(seen.items()):
-        np.random.seed(epoch)  # must not matter, nor what came before
-        batches = numbered(seed)
-        batches.shuffle(epoch)
-        assert order(batches) == expected == order(batches)
+            seen.add(tuple(order(batches)))
+    assert len(seen) == 10
 
 
 def batches(seed, epoch, **changes):
