@@ -1,0 +1,63 @@
+"""Whether the README's picture shows and says what the recorded runs come to."""
+
+import pytest
+
+from cifar_keras import plots_summary, results
+from cifar_keras.errors import UserError
+
+
+@pytest.fixture
+def runs(make_history):
+    def net(accuracy, *losses):
+        """Two seeds, 2 points and 0.2 nats apart."""
+        return {
+            seed: make_history(
+                [accuracy + 0.02 * seed] * len(losses), [loss + 0.2 * seed for loss in losses]
+            )
+            for seed in (0, 1)
+        }
+
+    return {
+        "fully_connected": net(0.5, 2.0, 1.0, 1.5),
+        "average_pooling": net(0.6, 1.9, 1.0, 1.4),
+        "average_pooling_dropout": net(0.7, 2.2, 1.5, 1.2),
+    }
+
+
+def test_it_shows_means_and_intervals(check_figures, runs):
+    figure = plots_summary.summary(runs)
+    check_figures(plots_summary, {"summary": figure})
+    left, right = figure.axes
+    assert [text.get_text().split("\n")[1] for text in left.texts] == ["51.0%", "61.0%", "71.0%"]
+    # Two values 0.02 apart: t is 12.706, and s / √2 is 0.01.
+    assert left.lines[0].get_xdata() == pytest.approx([0.51 - 0.12706, 0.51 + 0.12706], abs=1e-4)
+    assert right.lines[0].get_ydata() == pytest.approx([2.1, 1.1, 1.6])
+    band = right.collections[0].get_paths()[0].vertices[:, 1]
+    assert (band.min(), band.max()) == pytest.approx((1.1 - 1.2706, 2.1 + 1.2706), abs=1e-3)
+
+
+def test_its_title_follows_the_numbers(runs):
+    def title():
+        return plots_summary.summary(runs).get_suptitle()
+
+    assert title() == "Average pooling + dropout is most accurate; its final loss is lowest"
+    runs["fully_connected"] = runs.pop("average_pooling_dropout")
+    assert title() == "Fully connected is most accurate; its final loss is lowest"
+    runs["average_pooling_dropout"] = {
+        seed: [row | {"test_loss": 1.0} for row in history]
+        for seed, history in runs["average_pooling"].items()
+    }
+    assert (
+        title() == "Fully connected is most accurate; average pooling + dropout has the lowest loss"
+    )
+
+
+def test_the_recorded_runs_make_it(check_legible):
+    check_legible(
+        plots_summary.summary(results.paired(results.read_runs(results.RESULTS / "seeds")))
+    )
+
+
+def test_a_single_seed_has_no_interval(runs):
+    with pytest.raises(UserError, match="record a second seed"):
+        plots_summary.summary({variant: {0: by_seed[0]} for variant, by_seed in runs.items()})
