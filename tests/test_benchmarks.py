@@ -1,7 +1,6 @@
 """Whether the benchmark's chart shows what was measured."""
 
 import json
-import statistics
 from pathlib import Path
 
 import epoch_time
@@ -54,39 +53,6 @@ def test_the_contestants_are_the_course_s():
             ("keras", name) for name in ("tensorflow", "torch", "jax")
         ]
         assert all(type(switch) is bool for switch in switches)
-
-
-def recorded(name):
-    """The ratios of a committed result, after a look whether they follow from its seconds."""
-    path = Path(epoch_time.__file__).with_name(f"{name}.json")
-    result = json.loads(path.read_text(encoding="utf-8"))
-    ratios = {name: each["ratio"] for name, each in result["contestants"].items()}
-    unit = statistics.median(result["contestants"][epoch_time.BASELINE]["seconds"])
-    for name, each in result["contestants"].items():
-        assert abs(statistics.median(each["seconds"]) / unit - ratios[name]) < 1e-3
-    return ratios
-
-
-def test_what_the_readme_says_of_the_chart_was_measured():
-    float32 = recorded("epoch_time")
-    assert min(float32, key=float32.get) == OURS, "README: the course's epoch is the shortest"
-    assert float32["Keras on TensorFlow as it comes"] > 2 * float32[OURS], "README: twice as long"
-
-
-def test_what_the_readme_says_of_bfloat16_was_measured():
-    ratios = recorded("epoch_time_bfloat16")
-    ours = ratios["this course, bfloat16"]
-    assert min(ratios.values()) == ours < 0.45, "README: less than half of plain PyTorch's"
-    assert ours < 0.6 * ratios["PyTorch, bfloat16"], "README: little more than half"
-    as_it_comes = ratios["Keras on TensorFlow as it comes"]
-    assert abs(ratios[OURS] / as_it_comes - 1) < 0.1, "README: as fast as it comes"
-
-
-def test_what_the_readme_says_of_strong_was_measured():
-    ratios = recorded("epoch_time_strong")
-    assert abs(ratios[OURS] / ratios[epoch_time.BASELINE] - 3 / 4) < 0.05, "README: three quarters"
-    ours, theirs = ratios["this course, bfloat16"], ratios["PyTorch, bfloat16"]
-    assert abs(ours / theirs - 2 / 3) < 0.04, "README: two thirds"
 
 
 @pytest.mark.parametrize("path", RECORDS, ids=lambda path: path.stem)

@@ -1,0 +1,303 @@
+"""Whether every number in a sentence of README and docs is what records and code say."""
+
+import json
+import math
+import re
+import statistics
+import tomllib
+from functools import cache, wraps
+from importlib import metadata
+from pathlib import Path
+
+import epoch_time
+import nbformat
+import pytest
+import time_to_accuracy
+import update_readme
+from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
+
+from cifar_keras import claims, data, models, results, study
+
+ROOT = Path(__file__).parents[1]
+NOTEBOOKS = sorted((ROOT / "notebooks").glob("[0-9]*.ipynb"))
+COUNT = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"]
+# A number in digits, or in a word that is one.
+NUMBER = re.compile(
+    rf"\d[\d.,]*%?|\b({'|'.join(COUNT[3:])}|half|thirds|quarters?|eighth|twice|hundred)\b", re.I
+)
+# Those that nobody measured: names, a year, what the reference's report asks for.
+NAMES = re.compile(
+    r"CIFAR-10|Keras 3\b|SHA-256|AVX-512|bfloat16|float32|2009|\b0\d ·|[Nn]otebook 0\d"
+    r"|open goal: more than 90%"
+)
+
+
+def prose(path):
+    """A document without code, pictures, made tables and targets of links, its lines joined."""
+    text = path.read_text(encoding="utf-8")
+    unsaid = (
+        r"```.*?```",
+        r"<!-- table.*?<!-- /table -->",
+        r"!\[.*?\]\(.*?\)",
+        r"`.*?`",
+        r"\]\(.*?\)",
+    )
+    for part in unsaid:
+        text = re.sub(part, "", text, flags=re.DOTALL)
+    return " ".join(text.split())
+
+
+PROSE = "\n".join(map(prose, update_readme.DOCUMENTS))
+FACTS = []
+
+
+def fact(function):
+    """Marks a generator of sentences whose numbers it computes."""
+    FACTS.append(cache(wraps(function)(lambda: tuple(function()))))
+    return function
+
+
+@fact
+def the_course():
+    conclusions = {re.match(r"\d+", claim.number)[0] for claim in claims.CLAIMS}
+    yield f"A course in {COUNT[len(NOTEBOOKS)]} notebooks"
+    yield f"trained them once and drew {COUNT[len(conclusions)]} conclusions"
+    nets = COUNT[len(results.VARIANTS)]
+    yield from (f"told with {nets} small", f"The {nets} networks", f"comparison of the {nets}")
+
+
+@fact
+def what_is_needed():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    allowed = SpecifierSet(project["requires-python"])
+    *versions, last = list(allowed.filter(f"3.{minor}" for minor in range(20)))
+    yield f"Python {', '.join(versions)} or {last} on"
+    assert f"`py -{last}`" in (ROOT / "README.md").read_text(encoding="utf-8")
+    assert installed_bytes() < 3e9
+    yield "3 GB of disk"
+
+
+def installed_bytes():
+    """Of all that requirements.txt installs."""
+    lines = (ROOT / "requirements.txt").read_text().splitlines()
+    wanted, files = [line for line in lines if line[0] not in "#-"], {}
+    while wanted:
+        requirement = Requirement(wanted.pop())
+        marker = requirement.marker
+        if requirement.name not in files and (not marker or marker.evaluate({"extra": ""})):
+            files[requirement.name] = metadata.files(requirement.name)
+            wanted += metadata.requires(requirement.name) or []
+    paths = (Path(file.locate()) for each in files.values() for file in each)
+    return sum(path.stat().st_size for path in paths if path.is_file())
+
+
+@fact
+def minutes_of_computing():
+    readme, minutes = (ROOT / "README.md").read_text(encoding="utf-8"), []
+    for path in NOTEBOOKS:
+        first = nbformat.read(path, as_version=4).cells[0].source
+        minutes.append(int(re.search(r"\*\*Time\*\* about (\d+) minute", first)[1]))
+        [row] = re.findall(rf"{path.name}\).* \| (\d+ min) \|", readme)
+        assert row == f"{minutes[-1]} min"
+        yield f"| {row} |"
+    yield f"{COUNT[len(NOTEBOOKS)]} notebooks compute for about {sum(minutes)} minutes"
+
+
+@fact
+def the_data():
+    (x_train, _), (x_test, _) = data.load_sample()
+    labels = data.SAMPLE_FOLDER / "all-test-labels.csv"
+    tests = len(labels.read_text().splitlines()) - 1
+    train = time_to_accuracy.TRAINING_IMAGES
+    yield f"{len(x_train):,} training and {len(x_test):,} test images"
+    yield f"on a sample of {len(x_train):,} training images"
+    yield f"all {train + tests:,} images"
+    yield f"on all {train:,} training images"
+    [times] = {train / len(x_train), tests / len(x_test)}
+    yield f"has {COUNT[int(times)]} times as many images"
+    yield f"takes about {COUNT[int(times)]} times as long"
+    yield f"chosen on {data.HELD_OUT:,} training images held out"
+
+
+@fact
+def the_statistics():
+    # Of two values one apart: t is 12.706 at 0.975, s / √2 is 0.5.
+    assert claims.judge([0.0, 1.0]).high == pytest.approx(0.5 + 12.706 / 2, abs=1e-3)
+    assert claims.Verdict(1, 1e-9, 2, 3).word == claims.HOLDS != claims.Verdict(1, 0, 2, 3).word
+    yield "their 95% intervals"
+    yield "its 95% interval"
+    yield "the 95% interval of its mean difference"
+    yield "lies above 0"
+
+
+@fact
+def the_studies():
+    seeds, full = study.load("seeds"), study.load("full")
+    recorded = {name: results.read_runs(results.RESULTS / name) for name in ("seeds", "full")}
+    counts = {len(by_seed) for by_seed in recorded["seeds"].values()}
+    assert counts == {len(seeds.seeds)}
+    yield f"from {COUNT[len(seeds.seeds)]} seeds each"
+    yield f"every variant from {COUNT[len(seeds.seeds)]} seeds on the sample"
+    yield f"{seeds.recipe.epochs} epochs each"
+    yield f"the sample and {seeds.recipe.epochs} epochs"
+    yield f"{full.recipe.epochs} epochs on all images"
+    assert {tuple(by_seed) for by_seed in recorded["full"].values()} == {(full.seeds[0],)}
+    yield "of which the first seed is recorded and the others are still to come"
+    yield "A single seed borrows the spread of the sample's seeds"
+
+
+@fact
+def losses_over_channels():
+    sizes = [
+        models.build("average_pooling", classifier=classifier).output_shape[-1]
+        for classifier in (False, True)
+    ]
+    yield "over {} channels, ours with a classifier over {} classes".format(*sizes)
+
+
+@fact
+def parameters():
+    millions = models.build("fully_connected").count_params() / 1e6
+    yield f"where {millions:.1f} million parameters sit"
+
+
+@fact
+def the_reference():
+    history = results.read_reference()["average_pooling_dropout"]
+    last = results.summarize(history).last_accuracy
+    final = results.final(history, "test_accuracy")
+    tenth = COUNT[math.ceil(len(history) / 10)]
+    yield f"*final* one, {final:.1%}, the mean of its last {tenth} epochs"
+    yield f"after its *last* epoch it was {last:.1%}"
+    assert json.loads(time_to_accuracy.RECORD.read_text())["target"] == last
+    yield f"the reference's last accuracy, {last:.1%}"
+
+
+@fact
+def quick():
+    runs = update_readme.recorded("quick")
+    [epochs] = {run["recipe"]["epochs"] for run in runs}
+    reference = results.read_reference()["average_pooling_dropout"]
+    best = results.summarize(reference).best_accuracy
+    assert len(runs) >= 5 and min(accuracies(runs)) > best
+    yield f"passes the reference's {len(reference)} epochs in {COUNT[epochs]}"
+    result = json.loads(time_to_accuracy.RECORD.read_text())
+    measured = result["contestants"]["quick"]
+    assert measured["test_accuracy"] > result["target"] and measured["speed_up"] > 100
+    yield "Quick is past that accuracy more than a hundred times as fast"
+
+
+@fact
+def compact():
+    runs = update_readme.recorded("compact")
+    reference = models.build("average_pooling_dropout", classifier=False).count_params()
+    assert {round(reference / run["trainable_parameters"]) for run in runs} == {8}
+    assert len(runs) >= 5 and statistics.mean(accuracies(runs)) > 0.9
+    yield "passes 90% with an eighth of the parameters"
+    yield "what takes 90% with an eighth of the parameters"
+    assert all(run["recipe"]["kernel_rate"] > 0 for run in runs)
+    yield "Muon takes the steps of its convolutions"
+
+
+@fact
+def strong():
+    runs = update_readme.recorded("strong")
+    [epochs] = {run["recipe"]["epochs"] for run in runs}
+    mirrored = statistics.mean(run["accuracy_both_ways"] for run in runs)
+    assert len(runs) >= 3 and mirrored >= 0.94 > statistics.mean(accuracies(runs))
+    yield f"*strong* gets 94% with mirror images, from more parameters and {epochs} epochs"
+
+
+@fact
+def all_three():
+    names = ("quick", "compact", "strong")
+    recipes = [run["recipe"] for name in names for run in update_readme.recorded(name)]
+    assert {recipe["translation"] for recipe in recipes} == {2, 3}
+    yield "moved by two or three pixels"
+    yield f"{COUNT[len(names)].capitalize()} nets of the same kind of layers"
+    assert list(time_to_accuracy.CONTESTANTS) == [time_to_accuracy.BASELINE, *names]
+    yield f"then the {COUNT[len(names)]} nets"
+
+
+@fact
+def recipes_that_met_the_test_images():
+    for name, seeds, muon in (("compact_sgd", 5, False), ("strong_muon", 2, True)):
+        runs = update_readme.recorded(name)
+        assert len(runs) == seeds
+        assert {run["recipe"].get("kernel_rate", 0) > 0 for run in runs} == {muon}
+    yield "two of compact's before, by SGD, and one of strong's afterwards, by Muon"
+
+
+@fact
+def seconds_of_whole_trainings():
+    cores = {"quick": {2}, "compact": {2}, "strong": {1}}
+    for name, threads in cores.items():
+        runs = update_readme.recorded(name)
+        assert {run["dtype"] for run in runs} == {"mixed_bfloat16"}
+        assert {part["threads"] for run in runs for part in run["trained_on"]} == threads
+    yield "seconds are those of two processor cores in bfloat16"
+    yield "but strong's are those of one core"
+
+
+@fact
+def epochs_beside_plain_pytorch():
+    ratios = ratios_of("epoch_time")
+    ours, as_it_comes = "this course (Keras on TensorFlow)", "Keras on TensorFlow as it comes"
+    assert min(ratios, key=ratios.get) == ours and ratios[as_it_comes] > 2 * ratios[ours]
+    yield "The course's epoch is the shortest"
+    yield "on TensorFlow as it comes takes more than twice as long"
+    asleep = [10.24 * 2**k for k in range(4)]
+    seconds = recorded_epochs("epoch_time")[as_it_comes]["seconds"]
+    assert any(abs(taken - end) < 0.1 for taken in seconds for end in asleep)
+    yield "end after {}, {}, {} or {} seconds".format(*asleep)
+
+    ratios = ratios_of("epoch_time_bfloat16")
+    ours_in_half, theirs_in_half = ratios["this course, bfloat16"], ratios["PyTorch, bfloat16"]
+    assert min(ratios.values()) == ours_in_half < 0.45
+    assert 0.5 < ours_in_half / theirs_in_half < 0.6
+    yield "less than half of plain PyTorch's time in float32, little more than half of its time in"
+    assert ratios[ours] == pytest.approx(ratios[as_it_comes], rel=0.1)
+    yield "short epochs in float32 are as fast with TensorFlow as it comes"
+
+    ratios = ratios_of("epoch_time_strong")
+    assert ratios[ours] == pytest.approx(3 / 4, abs=0.05)
+    half = ratios["this course, bfloat16"] / ratios["PyTorch, bfloat16"]
+    assert half == pytest.approx(2 / 3, abs=0.04)
+    yield "about three quarters of plain PyTorch's time in float32, two thirds in bfloat16"
+
+
+def accuracies(runs):
+    return [run["summary"]["last_accuracy"] for run in runs]
+
+
+def recorded_epochs(name):
+    """What each contestant took for an epoch, by its name, from a committed result."""
+    path = Path(epoch_time.__file__).with_name(f"{name}.json")
+    return json.loads(path.read_text(encoding="utf-8"))["contestants"]
+
+
+def ratios_of(name):
+    """Each contestant's median epoch over plain PyTorch's, as recorded, and as its seconds say."""
+    contestants = recorded_epochs(name)
+    unit = statistics.median(contestants[epoch_time.BASELINE]["seconds"])
+    ratios = {each: statistics.median(of["seconds"]) / unit for each, of in contestants.items()}
+    assert {each: of["ratio"] for each, of in contestants.items()} == pytest.approx(
+        ratios, abs=1e-3
+    )
+    return ratios
+
+
+@pytest.mark.parametrize("true", FACTS, ids=lambda function: function.__name__)
+def test_sentences_say_what_was_measured(true):
+    for sentence in true():
+        assert sentence in PROSE
+
+
+def test_no_other_number_stands_in_a_sentence():
+    rest = PROSE
+    for sentence in sorted((s for true in FACTS for s in true()), key=len, reverse=True):
+        rest = rest.replace(sentence, "…")
+    rest = NAMES.sub("…", rest)
+    unknown = [rest[max(0, n.start() - 60) : n.end() + 30] for n in NUMBER.finditer(rest)]
+    assert unknown == []
