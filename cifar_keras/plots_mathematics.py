@@ -341,8 +341,8 @@ def dropout_sweep(losses: Mapping[tuple[str, float], tuple[float, float]]) -> Fi
     style.grid(axis)
     gap = test - training
     figure.suptitle(
-        f"From training to test loss it is {gap[0]:.1f} nats without dropout, "
-        f"{gap[1:].min():.1f} where dropout does most"
+        f"Training and test loss lie {gap[0]:.1f} nats apart without dropout, with it at least "
+        f"{gap[1:].min():.1f}"
     )
     figure.set_label(
         "Training and test loss as a pair of marks for each rate and place of dropout: "

@@ -97,7 +97,8 @@ def test_titles_follow_the_numbers():
             {"before": flat, "after": flat}, 4, 24, {"before": 18, "after": 24}
         )
     )
-    assert "2.0 nats without dropout, 0.5 where" in title(figures.dropout_sweep(SWEEP))
+    sweep = title(figures.dropout_sweep(SWEEP))
+    assert "2.0 nats apart without dropout, with it at least 0.5" in sweep
     assert "75% of the weights into dead channels end below 0.03" in title(
         figures.weights_into_dead_channels(np.array([0.0, 0.01, 0.02, 0.1]))
     )
