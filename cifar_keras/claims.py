@@ -156,7 +156,9 @@ def scores(claim: Claim, runs: Runs, variants: Sequence[str] = results.VARIANTS)
     return np.array([claim.score(*histories) for histories in zip(*by_variant, strict=True)])
 
 
-def judge(differences: np.ndarray, spread_of: np.ndarray | None = None) -> Verdict:
+def judge(
+    differences: Sequence[float] | np.ndarray, spread_of: Sequence[float] | np.ndarray | None = None
+) -> Verdict:
     """The verdict on differences which a claim says are positive, one for each seed.
 
     The interval is Student's: mean ± t · s / √n. A single run has no spread of its own; it borrows

@@ -71,7 +71,9 @@ def _first_line(error):
     return str(error).strip().partition("\n")[0]
 
 
-def compare(guess, measured, replies: Mapping | None = None, form: str = "{}") -> None:
+def compare(
+    guess: object, measured: object, replies: Mapping | None = None, form: str = "{}"
+) -> None:
     """Prints a guess beside what was measured.
 
     Args:

@@ -46,7 +46,7 @@ def summary(runs: results.Runs) -> Figure:
     style.over_epochs(right, "test loss")
     figure.legend(loc="outside lower center", ncols=len(runs), handlelength=3, frameon=False)
 
-    best, lowest = max(accuracies, key=accuracies.get), min(losses, key=losses.get)
+    best, lowest = max(accuracies, key=accuracies.__getitem__), min(losses, key=losses.__getitem__)
     ending = "its final loss is lowest" if best == lowest else f"{lowest} has the lowest loss"
     figure.suptitle(f"{best[0].upper()}{best[1:]} is most accurate; {ending}")
     shares = ", ".join(f"{name} {share:.1%}" for name, share in accuracies.items())

@@ -105,7 +105,7 @@ def with_descriptions(text, folder):
 
     def described(found):
         with Image.open(folder / found[1]) as png:
-            return f"![{png.text['Description']}]({found[1]})"
+            return f"![{png.info['Description']}]({found[1]})"
 
     return re.sub(r"!\[[^]]*\]\(([^)]+)\)", described, text)
 
