@@ -3,7 +3,7 @@
 import keras
 import numpy as np
 import pytest
-from small_study import array
+from small_study import NARROW, array
 
 from cifar_keras import data, layers, models, results
 from cifar_keras.errors import UserError
@@ -78,23 +78,34 @@ def test_without_classifier_the_means_are_the_output(variant):
     assert [layer.name for layer in model.layers] == LAYERS[variant].split()[:-1]
 
 
+def numpy_convolution(x, kernel, padding):
+    """A convolution of x in float64, with so many zeros around it, without Keras."""
+    side = kernel.shape[0]
+    x = np.pad(x, ((0, 0), (padding, padding), (padding, padding), (0, 0)))
+    height, width = x.shape[1] - side + 1, x.shape[2] - side + 1
+    return sum(
+        x[:, i : i + height, j : j + width] @ kernel[i, j].astype("float64")
+        for i in range(side)
+        for j in range(side)
+    )
+
+
+def numpy_pool(x):
+    """2x2 maxima with stride 2; an odd row or column is left over."""
+    n, height, width, channels = x.shape
+    x = x[:, : height // 2 * 2, : width // 2 * 2]
+    return x.reshape(n, height // 2, 2, width // 2, 2, channels).max(axis=(2, 4))
+
+
 def numpy_trunk(model, images):
     """3x3 convolutions with zero padding, ReLU and 2x2 maxima, without Keras."""
     x = images.astype("float64")
     parameters = {name: (kernel, bias) for name, kernel, bias in weights(model)}
     for number in range(1, 8):
         kernel, bias = parameters[f"convolution_{number}"]
-        padded = np.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)))
-        height, width = x.shape[1:3]
-        x = bias + sum(
-            padded[:, i : i + height, j : j + width] @ kernel[i, j].astype("float64")
-            for i in range(3)
-            for j in range(3)
-        )
-        x = np.maximum(x, 0)
+        x = np.maximum(bias + numpy_convolution(x, kernel, 1), 0)
         if number in (2, 4, 5, 7):
-            n, height, width, channels = x.shape
-            x = x.reshape(n, height // 2, 2, width // 2, 2, channels).max(axis=(2, 4))
+            x = numpy_pool(x)
     return x, parameters
 
 
@@ -238,6 +249,48 @@ def test_counts_and_shapes():
     assert "whitening/kernel" not in [weight.path for weight in model.trainable_weights]
 
 
+def test_the_whitened_net_s_output_equals_an_independent_computation(images):
+    """With small variances, on which the constant beside them tells."""
+    model = models.build("whitened", widths=(4, 5), depths=(2, 1), residual=True)
+    random, values = np.random.default_rng(0), {}
+    for weight in model.weights:
+        spread = 1e-5 if "variance" in weight.path else 0.5
+        weight.assign(spread * random.random(weight.shape))
+        values[weight.path] = array(weight).astype("float64")
+
+    def block(x, number, pool=False):
+        x = numpy_convolution(x, values[f"convolution_{number}/kernel"], 1)
+        x = numpy_pool(x) if pool else x
+        beta, mean, variance = (
+            values[f"normalization_{number}/{name}"]
+            for name in ("beta", "moving_mean", "moving_variance")
+        )
+        return np.maximum((x - mean) / np.sqrt(variance + 1e-5) + beta, 0)
+
+    x = np.maximum(numpy_convolution(images, values["whitening/kernel"], 0), 0)
+    first = block(x, 1, pool=True)
+    x = block(first + block(first, 2), 3, pool=True)
+    expected = x.max(axis=(1, 2)) @ values["classifier/kernel"] / 9
+    np.testing.assert_allclose(array(model(images)), expected, rtol=1e-4)
+
+
+def test_the_smallest_components_of_patches_are_held_down_by_5e_4():
+    """Of 5,000 images at most; all patches of an image of one colour are the same."""
+    colours = np.random.default_rng(0).normal(size=(5000, 1, 1, 3))
+    images = np.broadcast_to(colours, (5000, 3, 3, 3)).astype("float32")
+    model = models.build("whitened", **NARROW)
+    filters = []
+    for given in (images, np.concatenate([images, 9 * images])):
+        models.whiten(model, given)
+        filters.append(array(model.get_layer("whitening").kernel).reshape(12, 24)[:, :12])
+    np.testing.assert_array_equal(*filters)
+    sizes = np.linalg.norm(filters[0], axis=0)
+    # Of twelve components, nine have no variance at all.
+    np.testing.assert_allclose(sizes[:9], 5e-4**-0.5, rtol=1e-3)
+    variances = np.linalg.eigvalsh(4 * np.mean(colours[:, 0, 0, :, None] * colours[:, 0], axis=0))
+    np.testing.assert_allclose(sizes[9:], (variances + 5e-4) ** -0.5, rtol=1e-3)
+
+
 def test_whitened_patches_are_uncorrelated_with_variance_one(small):
     images = data.normalize(small[0][0], "standardized")
     model = models.build("whitened")
@@ -299,12 +352,10 @@ def test_an_unfit_momentum_is_refused(momentum):
 
 
 def test_momentum_is_that_of_every_normalisation():
-    found = [
-        layer.momentum
-        for layer in models.build("whitened", momentum=0.9).layers
-        if isinstance(layer, layers.BatchNormalization)
-    ]
-    assert found == [0.9] * 6
+    for arguments, momentum in ({}, 0.6), ({"momentum": 0.9}, 0.9):
+        model = models.build("whitened", **arguments)
+        normalizations = [x for x in model.layers if isinstance(x, layers.BatchNormalization)]
+        assert [layer.momentum for layer in normalizations] == [momentum] * 6
 
 
 def test_the_activation_follows_every_normalisation():

@@ -19,10 +19,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from small_study import FAST, NARROW, array
 
-from cifar_keras import data, models, results, training
+from cifar_keras import data, models, optimizers, results, training
 from cifar_keras.errors import UserError
 
-MUON = dataclasses.replace(FAST, kernel_rate=0.1, weight_decay=0.0)
+MUON = dataclasses.replace(FAST, kernel_rate=0.3, weight_decay=0.0)
 ONE, SHORT, LONG = (training.Recipe(epochs=epochs) for epochs in (1, 2, 4))
 # Its dropout has a random state, which a resumed training needs too.
 VARIANT = "average_pooling_dropout"
@@ -72,6 +72,17 @@ def test_what_is_off_by_default_and_is_off_is_not_in_the_record():
     }
     for recipe in (FAST, training.REFERENCE, dataclasses.replace(FAST, weight_decay=0.0)):
         assert training.Recipe(**recipe.record()) == recipe
+
+
+def test_the_optimizer_has_the_recipe_s_values():
+    """A kernel's step is `kernel_rate` long when the learning rate is at its highest."""
+    for recipe, kind in ((FAST, keras.optimizers.SGD), (MUON, optimizers.Muon)):
+        model = training.compile_model(models.build("whitened", **NARROW), recipe)
+        optimizer = model.optimizer
+        assert type(optimizer) is kind and optimizer.nesterov
+        assert (optimizer.momentum, optimizer.weight_decay) == (0.9, recipe.weight_decay)
+        assert float(array(optimizer.learning_rate)) == pytest.approx(0.1)
+    assert optimizer.relative_rate * recipe.learning_rate == pytest.approx(recipe.kernel_rate)
 
 
 # --- What is reported ---------------------------------------------------------------------------
