@@ -88,6 +88,7 @@ def cut_the_weights(folder):
         (lambda f: edit(f, dtype="mixed_bfloat16"), "dtype is 'mixed_bfloat16'"),
         (lambda f: edit(f, trained_on=[]), "trained_on does not name"),
         (lambda f: edit(f, trained_on=[None]), "trained_on does not name"),
+        (lambda f: edit(f, trained_on=[{"first_epoch": 1}]), "trained_on does not name"),
         (lambda f: edit(f, trained_on="a GPU"), "run.json is damaged (trained_on"),
         (lambda f: edit(f, sha256={}), "history.csv is not the file that run.json speaks for"),
         (lambda f: (f / "run.json").write_text("null"), "run.json is damaged"),
