@@ -84,7 +84,14 @@ def test_when_nobody_reads_any_more_it_ends_quietly(command):
 def test_ctrl_c_ends_the_progress_line_and_says_what_to_do_next(tmp_path):
     ours, theirs = pty.openpty()
     command = [sys.executable, "-m", "cifar_keras", "compare", "--out", str(tmp_path)]
-    with subprocess.Popen(command, stdout=theirs, stderr=theirs, stdin=theirs) as process:
+    with subprocess.Popen(
+        command,
+        stdout=theirs,
+        stderr=theirs,
+        stdin=theirs,
+        # Whoever runs tests in the background hands it on that Ctrl-C is ignored.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    ) as process:
         os.close(theirs)
         printed = ""
         with contextlib.suppress(OSError):  # how a terminal tells that all have left
