@@ -11,7 +11,6 @@ bfloat16 `epoch_time_bfloat16.json` and `.png`; of the study `epoch_time_strong.
 
 import json
 import os
-import platform
 import statistics
 import subprocess
 import sys
@@ -20,20 +19,22 @@ from pathlib import Path
 
 import numpy as np
 
+from cifar_keras import machine
+
 HERE = Path(__file__).parent
 ROUNDS = 3
 BASELINE = "PyTorch, eager"
-# Name: (library, Keras backend, mixed precision or not, without this course's settings).
+# Name: (library, Keras backend, mixed precision or not, without this course's settings). Keras, on
+# PyTorch, hands plain PyTorch the net and its batches; it trains nothing there.
 CONTESTANTS = {
-    BASELINE: ("torch", None, False, False),
+    BASELINE: ("torch", "torch", False, False),
     "this course (Keras on TensorFlow)": ("keras", "tensorflow", False, False),
     "Keras on TensorFlow as it comes": ("keras", "tensorflow", False, True),
     "Keras on PyTorch": ("keras", "torch", False, False),
     "Keras on JAX": ("keras", "jax", False, False),
-    "PyTorch, bfloat16": ("torch", None, True, False),
+    "PyTorch, bfloat16": ("torch", "torch", True, False),
     "this course, bfloat16": ("keras", "tensorflow", True, False),
 }
-# The study's. Keras, on PyTorch, hands plain PyTorch its batches there; it trains nothing.
 STRONG = {
     BASELINE: ("torch", "torch", False, False),
     "this course (Keras on TensorFlow)": ("keras", "tensorflow", False, False),
@@ -41,106 +42,69 @@ STRONG = {
     "this course, bfloat16": ("keras", "tensorflow", True, False),
 }
 NETS = {"reference": CONTESTANTS, "strong": STRONG}
+# What PyTorch calls a layer's weights, where the name is another than Keras'.
+TORCH_NAMES = {
+    "kernel": "weight",
+    "beta": "bias",
+    "moving_mean": "running_mean",
+    "moving_variance": "running_var",
+}
 
 
-def strong(mixed, library):
-    """The study's net: a function that trains for one epoch, by either library."""
+def prepared(net, mixed=False):
+    """(model, batches, recipe) of one of `NETS`, on the sample: compiled, and what `fit` takes."""
     from cifar_keras import data, environment, models, study, training
 
-    described = study.load("strong")
-    recipe = described.recipe_of("strong")
-    (images, labels), _ = data.load_sample()
-    images = data.normalize(images, recipe.normalization)
-    if recipe.label_smoothing:  # shares of the classes; which ones does not matter to the time
-        labels = np.eye(10, dtype="float32")[labels.ravel()]
-    batches = training.ShuffledBatches(
-        images, labels, recipe.batch_size, 0, recipe.mirror, recipe.translation
-    )
     with environment.dtype_policy("mixed_bfloat16" if mixed else "float32"):
-        model = described.build("strong")
-    models.whiten(model, images)
-    if library == "keras":
-        return lambda: model.fit(batches, shuffle=False, verbose=0)
-    step = torch_step(*torch_strong(model, described.variants["strong"]["widths"], recipe), mixed)
-
-    def epoch():
-        for images, labels in (batches[batch] for batch in range(len(batches))):
-            step(*tensors(images, labels))
-
-    return epoch
+        if net == "strong":
+            described = study.load("strong")
+            model, recipe = described.build("strong"), described.recipe_of("strong")
+        else:
+            recipe = training.REFERENCE
+            model = training.compile_model(models.build("average_pooling_dropout"), recipe)
+    batches, _ = training.prepare(model, data.load_sample(), recipe)
+    return model, batches, recipe
 
 
-def torch_strong(model, widths, recipe):
-    """(the whitened net, its optimizer) in plain PyTorch.
-
-    Args:
-        model: the same net in Keras, whose whitening is taken. widths: filters, stage by stage.
-        recipe: its `training.Recipe`.
-    """
+def leave_out_settings():
+    """Starts Keras on TensorFlow as it comes: its choice of convolutions, tf.data's autotuner."""
     import keras
-    import torch
-    from torch import nn
 
-    class Ninth(nn.Module):
-        def forward(self, x):
-            return x / 9
+    keras.ops.zeros(1)  # TensorFlow reads the environment now, before the course adds to it
+    import tensorflow
 
-    def block(channels, width, *pool):
-        normalization = nn.BatchNorm2d(width, eps=1e-5, momentum=0.4)  # Keras' 0.6, of the old
-        normalization.weight.requires_grad_(False)
-        convolution = nn.Conv2d(channels, width, 3, padding=1, bias=False)
-        return nn.Sequential(convolution, *pool, normalization, nn.SiLU())
+    from cifar_keras import environment  # noqa: F401  whose change of `iter` is taken back
 
-    kernel = torch.tensor(keras.ops.convert_to_numpy(model.get_layer("whitening").kernel))
-    channels = kernel.shape[-1]
-    whitening = nn.Conv2d(3, channels, kernel.shape[0], bias=False).requires_grad_(False)
-    whitening.weight.copy_(kernel.permute(3, 2, 0, 1))
-    stages = []
-    for width in widths:
-        stages += [block(channels, width, nn.MaxPool2d(2)), block(width, width)]
-        channels = width
-    head = nn.AdaptiveMaxPool2d(1), nn.Flatten(), nn.Linear(channels, 10, bias=False), Ninth()
-    net = nn.Sequential(whitening, nn.SiLU(), *stages, *head)
-    # Coupled weight decay, where the course's is decoupled; it takes the same time.
-    optimizer = torch.optim.SGD(
-        [weight for weight in net.parameters() if weight.requires_grad],
-        lr=recipe.learning_rate,
-        momentum=recipe.momentum,
-        nesterov=True,
-        weight_decay=recipe.weight_decay,
-    )
-    return net, optimizer
+    datasets = tensorflow.data.Dataset
+    datasets.__iter__ = datasets.__iter__.__wrapped__
 
 
-def keras_epoch(mixed, as_it_comes):
+def keras_epoch(net, mixed, as_it_comes):
     """A function that trains for one epoch with `model.fit`."""
-    if not as_it_comes:
-        from cifar_keras import environment  # noqa: F401  its settings are what is compared
-    import keras
-
-    from cifar_keras import data, models, training
-
-    if mixed:
-        keras.config.set_dtype_policy("mixed_bfloat16")
-    (images, labels), _ = data.load_sample()
-    model = training.compile_model(models.build("average_pooling_dropout"))
-    batches = training.ShuffledBatches(data.normalize(images, "symmetric"), labels, 64, seed=0)
+    if as_it_comes:
+        leave_out_settings()
+    model, batches, _ = prepared(net, mixed)
     return lambda: model.fit(batches, shuffle=False, verbose=0)
 
 
-def torch_epoch(mixed):
+def torch_epoch(net, mixed):
     """The same net and recipe in plain PyTorch: a function that trains for one epoch."""
     import torch
 
-    from cifar_keras import data
+    model, batches, recipe = prepared(net)
+    step = torch_step(twin(model), recipe, mixed)
+    images, labels = tensors(batches.images, batches.labels)
 
-    (images, labels), _ = data.load_sample()
-    images, labels = tensors(data.normalize(images, "symmetric"), labels)
-    step = torch_step(*torch_net(), mixed)
+    def as_they_are():
+        for chosen in torch.randperm(len(images)).split(recipe.batch_size):
+            yield images[chosen], labels[chosen]
+
+    def changed():
+        return (tensors(*batches[batch]) for batch in range(len(batches)))
 
     def epoch():
-        for chosen in torch.randperm(len(images)).split(64):
-            step(images[chosen], labels[chosen])
+        for batch in changed() if recipe.mirror or recipe.translation else as_they_are():
+            step(*batch)
 
     return epoch
 
@@ -159,31 +123,87 @@ def tensors(images, labels):
     return images, torch.from_numpy(labels.ravel().astype("int64") if numbers else labels)
 
 
-def torch_net():
-    """(average_pooling_dropout, the optimizer of the reference recipe) in plain PyTorch."""
+def twin(model):
+    """A net of the course in plain PyTorch: its layers in their order, with its weights.
+
+    Args:
+        model: one whose layers follow each other, in float32; it stays as it is.
+    """
+    import torch
+
+    return torch.nn.Sequential(*(module for layer in model.layers for module in modules(layer)))
+
+
+def modules(layer):
+    """PyTorch's modules that do what a layer of Keras does, with its weights."""
+    import keras
     import torch
     from torch import nn
 
-    stages, channels = [], 3
-    for stage in (
-        ((16,), (32,)),
-        ((64,), (128, "drop")),
-        ((128, "drop"),),
-        ((256,), (256, "drop")),
-    ):
-        for filters, *drop in stage:
-            stages += [nn.Conv2d(channels, filters, 3, padding=1), nn.ReLU()]
-            stages += [nn.Dropout(0.5)] if drop else []
-            channels = filters
-        stages.append(nn.MaxPool2d(2))
-    net = nn.Sequential(*stages, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(256, 10))
-    return net, torch.optim.Adam(net.parameters(), lr=1e-3, weight_decay=1e-6)
+    class Scaled(nn.Module):
+        def forward(self, x):
+            return x * layer.scale
+
+    weights = {
+        weight.name: torch.tensor(keras.ops.convert_to_numpy(weight)) for weight in layer.weights
+    }
+    match type(layer).__name__:
+        case "InputLayer":
+            return []
+        case "Conv2D":
+            channels, filters = weights["kernel"].shape[2:]
+            padding = layer.kernel_size[0] // 2 if layer.padding == "same" else 0
+            module = nn.Conv2d(
+                channels, filters, layer.kernel_size, padding=padding, bias=layer.use_bias
+            )
+            weights["kernel"] = weights["kernel"].permute(3, 2, 0, 1)
+        case "Dense":
+            module = nn.Linear(*weights["kernel"].shape, bias=layer.use_bias)
+            weights["kernel"] = weights["kernel"].T
+        case "BatchNormalization":  # without scale; Keras' momentum is the share of the old
+            module = nn.BatchNorm2d(len(weights["beta"]), layer.epsilon, 1 - layer.momentum)
+            module.weight.requires_grad_(False)
+        case "MaxPooling2D":
+            return [nn.MaxPool2d(layer.pool_size)]
+        case "GlobalAveragePooling2D":
+            return [nn.AdaptiveAvgPool2d(1), nn.Flatten()]
+        case "GlobalMaxPooling2D":
+            return [nn.AdaptiveMaxPool2d(1), nn.Flatten()]
+        case "Dropout":
+            return [nn.Dropout(layer.rate)]
+        case "Activation":
+            return activation(layer)
+        case "Rescaling":
+            return [Scaled()]
+        case other:
+            raise ValueError(f"{layer.name} is a {other}, which has no twin yet")
+    theirs = {TORCH_NAMES.get(name, name): weight for name, weight in weights.items()}
+    unknown = module.load_state_dict(theirs, strict=False).unexpected_keys
+    assert not unknown, unknown
+    if not layer.trainable:
+        module.requires_grad_(False)
+    return [module, *activation(layer)]
 
 
-def torch_step(net, optimizer, mixed):
+def activation(layer):
+    """The module of a layer's activation, in a list; [] if it has none."""
+    from torch import nn
+
+    name = getattr(getattr(layer, "activation", None), "__name__", "linear")
+    return {"linear": [], "relu": [nn.ReLU()], "silu": [nn.SiLU()], "gelu": [nn.GELU()]}[name]
+
+
+def torch_step(net, recipe, mixed):
     """A function that trains on one batch of images (n, channels, height, width) and labels."""
     import torch
 
+    weights = [weight for weight in net.parameters() if weight.requires_grad]
+    settings = {"lr": recipe.learning_rate, "weight_decay": recipe.weight_decay}
+    if recipe.optimizer == "adam":
+        optimizer = torch.optim.Adam(weights, **settings)
+    else:  # coupled weight decay, where the course's is decoupled; it takes the same time
+        assert recipe.optimizer == "sgd"
+        optimizer = torch.optim.SGD(weights, momentum=recipe.momentum, nesterov=True, **settings)
     cross_entropy = torch.nn.CrossEntropyLoss()
 
     def step(images, labels):
@@ -198,19 +218,14 @@ def torch_step(net, optimizer, mixed):
 
 def work(net, name):
     """A contestant: trains an epoch for every line on stdin, answers with what it took."""
-    import resource
-
     library, _, mixed, as_it_comes = NETS[net][name]
-    if net == "strong":
-        epoch = strong(mixed, library)
-    else:
-        epoch = torch_epoch(mixed) if library == "torch" else keras_epoch(mixed, as_it_comes)
+    epoch = torch_epoch(net, mixed) if library == "torch" else keras_epoch(net, mixed, as_it_comes)
     epoch()  # compiles, and warms the caches
     for _ in sys.stdin:
         started = time.monotonic()
         epoch()
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
-        print(json.dumps([time.monotonic() - started, peak]), file=sys.stderr, flush=True)
+        answer = [time.monotonic() - started, machine.peak_memory()]
+        print(json.dumps(answer), file=sys.stderr, flush=True)
 
 
 def start(net, name):
@@ -219,7 +234,7 @@ def start(net, name):
     variables = {k: v for k, v in os.environ.items() if k != "TF_ENABLE_ONEDNN_OPTS"}
     return subprocess.Popen(
         [sys.executable, __file__, net, name],
-        env=variables | ({"KERAS_BACKEND": backend} if backend else {}),
+        env=variables | {"KERAS_BACKEND": backend},
         stdin=subprocess.PIPE,
         stderr=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
@@ -243,20 +258,17 @@ def ask(process):
 
 
 def processor():
-    """The processor's name, and whether it has instructions for bfloat16."""
-    info = Path("/proc/cpuinfo")
-    lines = info.read_text().splitlines() if info.exists() else []
-    names = [line.split(":")[1].strip() for line in lines if line.startswith("model name")]
-    features = next((line for line in lines if line.startswith("flags")), "")
-    name = names[0] if names else platform.processor()
-    wide = "AVX-512" if "avx512f" in features else "AVX2"
-    return f"{name} ({os.cpu_count()} threads, {wide})", "bf16" in features
+    """The processor's name, its threads and how wide its vectors are."""
+    found = np.show_config("dicts")["SIMD Extensions"]["found"]
+    wide = "AVX-512" if {"AVX512F", "X86_V4"} & set(found) else "AVX2"
+    return f"{machine.processor()} ({machine.cores()} threads, {wide})"
 
 
 def measure(net="reference"):
     """The benchmark's result for one of `NETS`, as it is written to JSON."""
-    machine, has_bfloat16 = processor()
-    names = [name for name, (*_, mixed, _) in NETS[net].items() if has_bfloat16 or not mixed]
+    names = [
+        name for name, (*_, mixed, _) in NETS[net].items() if machine.has_bfloat16() or not mixed
+    ]
     seconds, peaks = {name: [] for name in names}, {}
     processes = {}
     for name in names:  # one at a time: each compiles alone, and then waits
@@ -274,12 +286,12 @@ def measure(net="reference"):
     what = "average_pooling_dropout, batch 64" if net == "reference" else "the study strong"
     return {
         "what": f"seconds of an epoch of 5,000 images, {what}",
-        "processor": machine,
+        "processor": processor(),
         "contestants": {
             name: {
                 "seconds": seconds[name],
                 "ratio": round(medians[name] / medians[BASELINE], 3),
-                "peak_memory_mb": round(peaks[name]),
+                "peak_memory_mb": peaks[name],
             }
             for name in names
         },
@@ -339,7 +351,7 @@ if __name__ == "__main__":
         work(net, *contestant)
     else:
         result = measure(net)
-        name = "epoch_time_bfloat16" if processor()[1] else "epoch_time"
+        name = "epoch_time_bfloat16" if machine.has_bfloat16() else "epoch_time"
         name = "epoch_time_strong" if net == "strong" else name
         record = HERE / f"{name}.json"
         record.write_text(json.dumps(result, indent=1) + "\n")

@@ -41,25 +41,24 @@ def train_baseline():
     """PyTorch's training: `epochs`, a list of [seconds since the start, test accuracy]."""
     import torch
 
-    from cifar_keras import data
+    from cifar_keras import data, models, training
 
     # Weight decay takes the weights of dead units down to denormal numbers, on which processors are
     # many times slower: without this the fifth epoch took twice as long as the first. TensorFlow
     # does it unasked.
     torch.set_flush_denormal(True)
     (images, labels), (test_images, test_labels) = data.load_cifar10()
-    torch.manual_seed(0)
-    goal, epochs = target(), []
+    models.keras.utils.set_random_seed(0)  # PyTorch's, too
+    goal, epochs, recipe = target(), [], training.REFERENCE
     started = time.monotonic()
-    images, labels = epoch_time.tensors(data.normalize(images, "symmetric"), labels)
-    test_images, test_labels = epoch_time.tensors(
-        data.normalize(test_images, "symmetric"), test_labels
-    )
-    net, optimizer = epoch_time.torch_net()
-    step = epoch_time.torch_step(net, optimizer, mixed=False)
+    images, test_images = (data.normalize(x, recipe.normalization) for x in (images, test_images))
+    images, labels = epoch_time.tensors(images, labels)
+    test_images, test_labels = epoch_time.tensors(test_images, test_labels)
+    net = epoch_time.twin(models.build("average_pooling_dropout"))
+    step = epoch_time.torch_step(net, recipe, mixed=False)
     while len(epochs) < MOST_EPOCHS and (not epochs or epochs[-1][1] < goal):
         net.train()
-        for chosen in torch.randperm(len(images)).split(64):
+        for chosen in torch.randperm(len(images)).split(recipe.batch_size):
             step(images[chosen], labels[chosen])
         net.eval()
         with torch.no_grad():
@@ -111,7 +110,7 @@ def measure_contestant(name):
     """A contestant's entry in the result."""
     process = subprocess.run(
         [sys.executable, __file__, "--work", name],
-        env=os.environ | {"KERAS_BACKEND": "tensorflow"},
+        env=os.environ | {"KERAS_BACKEND": "torch" if name == BASELINE else "tensorflow"},
         stdout=subprocess.PIPE,
         text=True,
         check=True,
@@ -142,7 +141,7 @@ def with_speed_ups(contestants):
 def main(names):
     result = {
         "what": "seconds from the images in memory to the trained and measured net, full CIFAR-10",
-        "processor": epoch_time.processor()[0],
+        "processor": epoch_time.processor(),
         "target": target(),
         "contestants": {},
     }

@@ -1,13 +1,19 @@
-"""Whether the benchmark's chart shows what was measured."""
+"""Whether charts show what was measured, records agree, and contestants compute the same."""
 
+import dataclasses
+import functools
 import json
+import statistics
 from pathlib import Path
 
 import epoch_time
+import keras
+import numpy as np
 import pytest
 import time_to_accuracy
+from small_study import array
 
-from cifar_keras import measure, models, study
+from cifar_keras import data, measure, models, study, training
 
 RECORDS = sorted(Path(epoch_time.__file__).parent.glob("*.json"))
 OURS = "this course (Keras on TensorFlow)"
@@ -49,7 +55,7 @@ def test_the_chart_of_strong_compares_in_bfloat16():
 def test_the_contestants_are_the_course_s():
     assert OURS in epoch_time.CONTESTANTS
     for library, backend, *switches in epoch_time.CONTESTANTS.values():
-        assert (library, backend) in [("torch", None)] + [
+        assert (library, backend) in [("torch", "torch")] + [
             ("keras", name) for name in ("tensorflow", "torch", "jax")
         ]
         assert all(type(switch) is bool for switch in switches)
@@ -137,8 +143,32 @@ def test_operations_are_six_times_the_multiply_adds_of_all_images():
         assert parameters == sum(weight.numpy().size for weight in model.trainable_weights)
 
 
-def test_the_recorded_trainings_follow_from_their_seconds():
-    result = json.loads(time_to_accuracy.RECORD.read_text(encoding="utf-8"))
+# --- The recorded values against each other -----------------------------------------------------
+
+
+def load(name):
+    """A committed result."""
+    path = Path(epoch_time.__file__).with_name(f"{name}.json")
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def check_epochs(result, net, bfloat16):
+    contestants = result["contestants"]
+    planned = epoch_time.NETS[net]
+    assert list(contestants) == [
+        n for n, (_, _, mixed, _) in planned.items() if bfloat16 or not mixed
+    ]
+    unit = statistics.median(contestants[epoch_time.BASELINE]["seconds"])
+    for each in contestants.values():
+        assert len(each["seconds"]) == epoch_time.ROUNDS and min(each["seconds"]) > 0
+        assert each["ratio"] == round(statistics.median(each["seconds"]) / unit, 3)
+        assert 100 < each["peak_memory_mb"] < 10_000
+
+
+size = functools.cache(time_to_accuracy.size)
+
+
+def check_trainings(result):
     contestants = result["contestants"]
     assert list(contestants) == list(time_to_accuracy.CONTESTANTS)
     assert result["target"] == time_to_accuracy.target()
@@ -146,7 +176,152 @@ def test_the_recorded_trainings_follow_from_their_seconds():
     before = [accuracy for _, accuracy in baseline["epochs"][:-1]]
     assert baseline["test_accuracy"] >= result["target"] > max(before)
     for name, each in contestants.items():
+        seconds = [taken for taken, _ in each["epochs"]]
+        assert seconds == sorted(seconds)
         assert [each["seconds"], each["test_accuracy"]] == each["epochs"][-1]
-        assert abs(baseline["seconds"] / each["seconds"] - each["speed_up"]) < 0.006
-        parameters, operations = time_to_accuracy.size(name, len(each["epochs"]))
+        assert each["speed_up"] == round(baseline["seconds"] / each["seconds"], 2)
+        parameters, operations = size(name, len(each["epochs"]))
         assert (each["trainable_parameters"], each["training_flops"]) == (parameters, operations)
+        if name != time_to_accuracy.BASELINE:
+            records = [run.record for run in study.load(name).runs() if run.finished]
+            accuracies = [round(record["summary"]["last_accuracy"], 4) for record in records]
+            assert min(accuracies) <= each["test_accuracy"] <= max(accuracies)
+            assert {each["dtype"]} == {record["dtype"] for record in records}
+
+
+def check_all(records):
+    """Checks the committed results, a dict by the names of their files."""
+    check_epochs(records["epoch_time"], "reference", bfloat16=False)
+    check_epochs(records["epoch_time_bfloat16"], "reference", bfloat16=True)
+    check_epochs(records["epoch_time_strong"], "strong", bfloat16=True)
+    check_trainings(records["time_to_accuracy"])
+    other, *same = [records[path.stem]["processor"] for path in RECORDS]
+    assert len(set(same)) == 1 and other not in same
+
+
+def test_what_is_recorded_agrees_with_itself_and_with_the_studies():
+    check_all({path.stem: load(path.stem) for path in RECORDS})
+
+
+@pytest.mark.parametrize(
+    ("name", "keys", "value"),
+    [
+        ("epoch_time", (OURS, "ratio"), 0.737),
+        ("epoch_time", (OURS, "seconds", 0), 11.6),
+        ("epoch_time", (epoch_time.BASELINE, "seconds", 0), 16.3),
+        ("epoch_time_bfloat16", ("this course, bfloat16", "ratio"), 0.39),
+        ("epoch_time_strong", (OURS, "peak_memory_mb"), 1.388),
+        ("time_to_accuracy", ("quick", "seconds"), 42.0),
+        ("time_to_accuracy", ("quick", "epochs", 0, 0), 42.0),
+        ("time_to_accuracy", ("compact", "speed_up"), 17.22),
+        ("time_to_accuracy", ("strong", "trainable_parameters"), 1_971_329),
+        ("time_to_accuracy", ("strong", "training_flops"), 957467433600001),
+        ("time_to_accuracy", ("strong", "dtype"), "float32"),
+        ("time_to_accuracy", (time_to_accuracy.BASELINE, "test_accuracy"), 0.8242),
+        ("time_to_accuracy", (time_to_accuracy.BASELINE, "epochs", 7, 1), 0.83),
+        ("time_to_accuracy", (time_to_accuracy.BASELINE, "epochs", 7, 0), 1.0),
+    ],
+)
+def test_a_changed_value_is_noticed(name, keys, value):
+    records = {path.stem: load(path.stem) for path in RECORDS}
+    place = records[name]["contestants"]
+    for key in keys[:-1]:
+        place = place[key]
+    assert place[keys[-1]] != value
+    place[keys[-1]] = value
+    with pytest.raises(AssertionError):
+        check_all(records)
+
+
+@pytest.mark.parametrize("accuracy", [0.94, 0.937])
+def test_an_accuracy_that_no_recorded_seed_has_is_noticed(accuracy):
+    result = load("time_to_accuracy")
+    strong = result["contestants"]["strong"]
+    strong["test_accuracy"] = strong["epochs"][-1][1] = accuracy
+    with pytest.raises(AssertionError):
+        check_trainings(result)
+
+
+def test_another_processor_or_target_is_noticed():
+    for name, key, value in (
+        ("epoch_time_strong", "processor", "another"),
+        ("time_to_accuracy", "target", 0.82),
+    ):
+        records = {path.stem: load(path.stem) for path in RECORDS}
+        records[name][key] = value
+        with pytest.raises(AssertionError):
+            check_all(records)
+
+
+# --- The contestants ----------------------------------------------------------------------------
+
+
+@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="tf.data is TensorFlow's")
+def test_tensorflow_as_it_comes_has_its_autotuner_again(monkeypatch):
+    import tensorflow
+
+    datasets = tensorflow.data.Dataset
+    changed = datasets.__iter__
+    monkeypatch.setattr(datasets, "__iter__", changed)  # and back, after the test
+    epoch_time.leave_out_settings()
+    assert datasets.__iter__ is changed.__wrapped__ and not hasattr(
+        datasets.__iter__, "__wrapped__"
+    )
+
+
+def test_nets_that_have_no_twin_are_named():
+    pytest.importorskip("torch", reason="PyTorch, whose nets these are, is not installed")
+    with pytest.raises(ValueError, match="flatten is a Flatten, which has no twin yet"):
+        epoch_time.twin(models.build("fully_connected"))
+
+
+@pytest.mark.parametrize("net", epoch_time.NETS)
+def test_a_twin_net_computes_what_its_keras_net_does(net, monkeypatch):
+    torch = pytest.importorskip("torch", reason="PyTorch, whose nets these are, is not installed")
+    (images, labels), _ = data.load_sample()
+    monkeypatch.setattr(data, "load_sample", lambda: ((images[:300], labels[:300]),) * 2)
+    model, batches, recipe = epoch_time.prepared(net)
+    random = np.random.default_rng(0)
+    for weight in model.weights:  # far from where a new net has them
+        if "normalization" in weight.path:
+            weight.assign(0.1 + random.random(weight.shape))
+    twin = epoch_time.twin(model)
+    trained = sum(weight.numel() for weight in twin.parameters() if weight.requires_grad)
+    assert trained == sum(np.prod(weight.shape) for weight in model.trainable_weights)
+    inputs = batches[0][0][:64]
+    theirs, _ = epoch_time.tensors(inputs, labels[:64])
+    with torch.no_grad():
+        np.testing.assert_allclose(twin.eval()(theirs), array(model(inputs)), rtol=1e-3, atol=1e-4)
+    kinds = [type(module) for module in twin]
+    rates = [module.p for module in twin if isinstance(module, torch.nn.Dropout)]
+    assert rates == [layer.rate for layer in model.layers if "dropout" in layer.name]
+    if rates:
+        assert all(
+            kinds[i - 1] is torch.nn.ReLU for i, k in enumerate(kinds) if k is torch.nn.Dropout
+        )
+        return
+    # In training, too, and the moments that it keeps; PyTorch's variance is the unbiased one.
+    with torch.no_grad():
+        expected = array(model(inputs, training=True))
+        np.testing.assert_allclose(twin.train()(theirs), expected, rtol=1e-2, atol=1e-3)
+    kept = [layer for layer in model.layers if "normalization" in layer.name]
+    for layer, module in zip(
+        kept, (m for m in twin if isinstance(m, torch.nn.BatchNorm2d)), strict=True
+    ):
+        np.testing.assert_allclose(module.running_mean, array(layer.moving_mean), atol=1e-3)
+        np.testing.assert_allclose(module.running_var, array(layer.moving_variance), rtol=1e-2)
+
+
+def test_a_twin_net_trains():
+    torch = pytest.importorskip("torch", reason="PyTorch, whose nets these are, is not installed")
+    model = models.build("average_pooling")
+    twin = epoch_time.twin(model)
+    recipe = dataclasses.replace(training.REFERENCE, learning_rate=0.01)
+    step = epoch_time.torch_step(twin, recipe, mixed=False)
+    images, labels = data.load_sample()[1]
+    inputs, numbers = epoch_time.tensors(data.normalize(images[:32]), labels[:32])
+    loss = torch.nn.CrossEntropyLoss()
+    before = float(loss(twin(inputs), numbers))
+    for _ in range(3):
+        step(inputs, numbers)
+    assert float(loss(twin(inputs), numbers)) < before
