@@ -1,4 +1,4 @@
-"""The figures of notebook 06, what the mathematics predicts and the networks do; as in `plots`."""
+"""The figures of lessons 08 and 09, of what mathematics predicts and nets do; as in `plots`."""
 
 from collections.abc import Mapping, Sequence
 

@@ -1,4 +1,4 @@
-"""The figures of notebook 08, where accuracy comes from and what it costs; as in `plots`."""
+"""The figures of notebook 11, where accuracy comes from and what it costs; as in `plots`."""
 
 from collections.abc import Mapping, Sequence
 

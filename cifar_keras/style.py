@@ -15,7 +15,7 @@ from typing import Any, Literal
 import numpy as np
 from IPython import get_ipython
 from IPython.display import display
-from matplotlib import rc_context
+from matplotlib import pyplot, rc_context
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.figure import Figure
@@ -104,13 +104,22 @@ def picture(axis: Axes, image: Any, **options: Any) -> AxesImage:
     return axis.imshow(image, **options)
 
 
-def show(figure: Figure) -> None:
+def show(figure: Figure, alt: str | None = None) -> None:
     """Displays a figure in a notebook, with its description as its text alternative.
 
     Elsewhere, as in a notebook exported to a script, it saves the figure under `runs` and says so.
+
+    Args:
+        figure: one of the course's, or one drawn with pyplot, which is closed: else it would be
+            shown once more at the end of the cell.
+        alt: the description of a figure that has none yet: what is to be seen, in words.
     """
+    if alt is not None:
+        figure.set_label(alt)
+    pyplot.close(figure)
     if not hasattr(get_ipython(), "kernel"):
-        name = re.sub("[^a-z0-9]+", "-", figure.get_suptitle().lower()).strip("-")
+        title = figure.get_suptitle() or " ".join(axis.get_title() for axis in figure.axes)
+        name = re.sub("[^a-z0-9]+", "-", title.lower()).strip("-")
         path = Path("runs") / f"{name[:60] or 'figure'}.png"
         save(figure, path)
         print(f"picture: {path}")

@@ -1,4 +1,4 @@
-"""Whether the figures of notebook 07 say their finding, in the picture and in words."""
+"""Whether the figures of notebook 10 say their finding, in the picture and in words."""
 
 import numpy as np
 import pytest
@@ -34,7 +34,7 @@ def figures():
         ),
         "loss_parts": plots_inside.loss_parts(parts, dict.fromkeys(parts, 1.2)),
         "feature_maps": plots_inside.feature_maps(pictures[0], {"one": NOISE.random((4, 4, 9))}),
-        "dropout_maps": plots_inside.dropout_maps(maps.T, 2 * maps.T, 0.5, channels=5),
+        "dropout_maps": plots_inside.dropout_maps(pictures[0], maps.T, 2 * maps.T, 0.5, channels=5),
         "heat_maps": plots_inside.heat_maps(pictures, [("map", maps), ("other\nmap", maps)]),
         "projection": plots_inside.projection(points, LABELS, data.CLASS_NAMES, 0.5),
         "robustness": plots_inside.robustness({"shift": curves, "blur": weaker}),
@@ -125,8 +125,14 @@ def test_feature_maps_are_the_most_active_ones():
 def test_dropout_maps_count_the_holes():
     before, behind = np.ones((2, 2, 6)), np.full((2, 2, 6), 1.25)
     behind[0, 0] = 0
-    title = plots_inside.dropout_maps(before, behind, 0.2).get_suptitle()
+    image = np.full((32, 32, 3), 0.5)
+    figure = plots_inside.dropout_maps(image, before, behind, 0.2)
+    title = figure.get_suptitle()
     assert "sets 25% of the active pixels to 0 and multiplies the others by 1.25" in title
+    photograph, *maps, bar = figure.axes
+    assert np.array_equal(photograph.images[0].get_array(), image)
+    assert {axis.images[0].get_clim() for axis in maps} == {(0, 1.25)}, "one scale for all maps"
+    assert bar.get_ylabel() == "activation"
 
 
 def test_heat_maps_cover_their_image(figures):

@@ -14,7 +14,9 @@ ORDER = [
     *("layers", "models", "optimizers"),
     *("results", "callbacks", "training", "evaluation", "study", "verification"),
     *("claims", "measure", "inspection", "exercises"),
-    *("style", "plots", "plots_inside", "plots_mathematics", "plots_recipes", "plots_summary"),
+    "style",
+    *("plots", "plots_inside", "plots_lessons", "plots_mathematics", "plots_recipes"),
+    "plots_summary",
     "__main__",
 ]
 # Which room may import which backend; each such line stands alone there and says why.

@@ -56,11 +56,33 @@ def test_a_notebook_shows_the_picture_and_its_description():
     assert output.metadata == {"image/png": {"alt": "Empty axes."}}
 
 
-def test_a_script_saves_the_picture_and_says_where(tmp_path):
+DRAWN_BY_HAND = """
+import matplotlib.pyplot as plt
+from cifar_keras import style
+figure, axis = plt.subplots(layout="constrained")
+axis.set_title("It rises")
+style.show(figure, alt="Empty axes, drawn by hand.")
+"""
+
+
+def test_a_figure_drawn_with_pyplot_is_shown_once_with_its_description():
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(DRAWN_BY_HAND)])
+    NotebookClient(notebook, timeout=120).execute()
+    [output] = notebook.cells[0].outputs
+    assert output.data["text/plain"] == "Empty axes, drawn by hand."
+    assert output.metadata == {"image/png": {"alt": "Empty axes, drawn by hand."}}
+
+
+@pytest.mark.parametrize(
+    ("script", "name"),
+    [(SHOWS, "it-rises-then-falls-2-of-3.png"), (DRAWN_BY_HAND, "it-rises.png")],
+    ids=["figure", "pyplot"],
+)
+def test_a_script_saves_the_picture_and_says_where(tmp_path, script, name):
     run = subprocess.run(
-        [sys.executable, "-c", SHOWS], cwd=tmp_path, capture_output=True, text=True, check=True
+        [sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True, check=True
     )
-    path = Path("runs", "it-rises-then-falls-2-of-3.png")
+    path = Path("runs", name)
     assert run.stdout == f"picture: {path}\n"
     assert (tmp_path / path).read_bytes().startswith(b"\x89PNG")
 
