@@ -203,3 +203,24 @@ def test_every_figure_must_be_a_number(key, value):
     with pytest.raises(UserError, match="no longer a number in epoch 1"):
         recorder.on_epoch_end(0, dict.fromkeys(training.COLUMNS.values(), 0.5) | {key: value})
     assert recorder.rows == []
+
+
+def test_keras_own_lines_are_sanitized_to_one_whatever_their_number(capsys, sanitize):
+    shown = set()
+    for epochs, patience in ((1, 9), (3, 9), (9, 0)):
+        model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)])
+        model.compile("sgd", "mse", metrics=["mae"])
+        callbacks = [
+            keras.callbacks.EarlyStopping("mae", 1, patience, 1, restore_best_weights=True),
+            keras.callbacks.ReduceLROnPlateau("mae", patience=0, min_delta=1, verbose=1),
+        ]
+        x = np.ones((8, 1))
+        print("a plain line")
+        model.fit(x, x, validation_data=(x, x), epochs=epochs, verbose=2, callbacks=callbacks)
+        model.evaluate(x, x, verbose=2)
+        print("Epoch 3: 40% of 1/2 images, 3/4 - 5")
+        shown.add(capsys.readouterr().out)
+    assert "early stopping" in "".join(shown) and "Restoring" in "".join(shown)
+    assert len({len(output.splitlines()) for output in shown}) == 3
+    lines = {tuple(sanitize(output).splitlines()) for output in shown}
+    assert lines == {("a plain line", "EPOCHS", "Epoch 3: 40% of 1/2 images, 3/4 - 5")}

@@ -36,7 +36,7 @@ def execute(path):
     # The kernel's Python version would differ at every execution.
     notebook.metadata = {
         "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
-        "language_info": {"name": "python"},
+        "language_info": {"name": "python", "file_extension": ".py"},  # of exported scripts
     }
     nbformat.validate(notebook)
     nbformat.write(notebook, path)
