@@ -1,0 +1,54 @@
+"""What tests of the lessons share: their cells, and how these are run without a kernel."""
+
+import re
+from pathlib import Path
+
+import nbformat
+
+ROOT = Path(__file__).parents[1]
+PATHS = sorted((ROOT / "notebooks").glob("[0-9]*.ipynb"))
+# A solution, with its indentation as its group.
+SOLUTION = re.compile(r"^( *)### BEGIN SOLUTION\n.*?### END SOLUTION$", re.DOTALL | re.MULTILINE)
+
+
+def read(path):
+    return nbformat.read(path, as_version=4)
+
+
+def prose(path):
+    return [cell.source for cell in read(path).cells if cell.cell_type == "markdown"]
+
+
+def code_cells(path):
+    return [cell for cell in read(path).cells if cell.cell_type == "code" and cell.source.strip()]
+
+
+def tags(cell):
+    return cell.metadata.get("tags", [])
+
+
+def tagged(path, tag):
+    return [cell for cell in code_cells(path) if tag in tags(cell)]
+
+
+def setup_of(path):
+    return "\n".join(cell.source for cell in tagged(path, "exercise-setup"))
+
+
+def find_exercises(path):
+    """(cell of the answer, cell of the check) of every exercise of a notebook."""
+    cells = code_cells(path)
+    return [(cells[i - 1], cell) for i, cell in enumerate(cells) if "exercise-check" in tags(cell)]
+
+
+def gives_hints(path):
+    """Whether its checks tell in a line what is wrong, as in lessons of today's form."""
+    return any("exercises.check(" in cell.source for cell in tagged(path, "exercise-check"))
+
+
+def run(*sources, namespace=None):
+    """Runs cells one after the other in a fresh namespace, or in a copy; returns it."""
+    namespace = {"__name__": "notebook"} | (namespace or {})
+    for source in sources:
+        exec(compile(source, "cell", "exec"), namespace)
+    return namespace
