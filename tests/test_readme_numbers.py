@@ -22,13 +22,14 @@ from cifar_keras import claims, data, models, results, study
 ROOT = Path(__file__).parents[1]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("[0-9]*.ipynb"))
 COUNT = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"]
+COUNT += ["eleven", "twelve", "thirteen"]
 # A number in digits, or in a word that is one.
 NUMBER = re.compile(
     rf"\d[\d.,]*%?|\b({'|'.join(COUNT[3:])}|half|thirds|quarters?|eighth|twice|hundred)\b", re.I
 )
 # Those that nobody measured: names, a year, what the reference's report asks for.
 NAMES = re.compile(
-    r"CIFAR-10|Keras 3\b|SHA-256|AVX-512|bfloat16|float32|2009|\b0\d ·|[Nn]otebook 0\d"
+    r"CIFAR-10|Keras 3\b|SHA-256|AVX-512|bfloat16|float32|2009|\b[01]\d ·|[Nn]otebook [01]\d"
     r"|open goal: more than 90%"
 )
 
@@ -97,7 +98,9 @@ def minutes_of_computing():
     readme, minutes = (ROOT / "README.md").read_text(encoding="utf-8"), []
     for path in NOTEBOOKS:
         first = nbformat.read(path, as_version=4).cells[0].source
-        minutes.append(int(re.search(r"\*\*Time\*\* about (\d+) minute", first)[1]))
+        said = re.search(r"about (half a|\d+½?) (minute|second)", first)
+        number = 0.5 if said[1] == "half a" else float(said[1].replace("½", ".5"))
+        minutes.append(math.ceil(number / (60 if said[2] == "second" else 1)))
         [row] = re.findall(rf"{path.name}\).* \| (\d+ min) \|", readme)
         assert row == f"{minutes[-1]} min"
         yield f"| {row} |"
