@@ -171,6 +171,13 @@ def _integer(minimum: int, maximum: int | None = None):
     return integer
 
 
+def _share(text: str) -> float:
+    number = float(text)
+    if not 0 <= number <= 1:
+        raise argparse.ArgumentTypeError("must be from 0 to 1")
+    return number
+
+
 def _version() -> str:
     """The package, and what it finds installed, without starting it."""
     parts = [f"cifar_keras {__version__}", f"Python {platform.python_version()}"]
@@ -220,7 +227,9 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("name", choices=["compact", "quick", "strong"])
     command.add_argument("--seed", **seed)
     command.add_argument("--data", default="full", **images)
-    command.add_argument("--target", type=float, help="exit with status 1 below this accuracy")
+    command.add_argument(
+        "--target", type=_share, help="exit with status 1 below this accuracy, from 0 to 1"
+    )
     command.add_argument("--out", help="folder for the run (runs/…)")
 
     studies = commands.add_parser(
@@ -264,6 +273,12 @@ def main(argv: list[str] | None = None) -> int:
         # Python would complain once more when it flushes stdout at its end.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
+    except OSError as error:  # a name that is too long, a full disk behind stdout
+        where = f" {error.filename}" if error.filename else ""
+        print(f"error:{where}: {error.strerror}; name another place, or make room", file=sys.stderr)
+        with contextlib.suppress(OSError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 2
 
 
 if __name__ == "__main__":

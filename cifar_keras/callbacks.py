@@ -25,6 +25,8 @@ COLUMNS = {
     "test_loss": "val_loss",
     "test_accuracy": "val_accuracy",
 }
+# Of a history's columns, those that are numbers in every epoch.
+SEEN_ALWAYS = ("training_loss", "training_accuracy", "seconds")
 
 
 class EpochOrder(keras.callbacks.Callback):
@@ -144,9 +146,16 @@ class Recorder(keras.callbacks.Callback):
                 meta = json.loads(str(saved["meta"]))
                 values = [saved[f"variable_{i}"] for i in range(len(saved.files) - 1)]
             theirs, rows, trained_on = (meta[n] for n in ("identity", "rows", "trained_on"))
+            dict(theirs.items()), [part["last_epoch"] + 1 for part in trained_on]  # or they are not
             columns = {"epoch", *COLUMNS, "seconds"}
             if not all(row.keys() == columns for row in rows):
                 raise ValueError("its history lacks a column")
+            if [row["epoch"] for row in rows] != list(range(1, len(rows) + 1)):
+                raise ValueError("its history lacks an epoch")
+            if not all(math.isfinite(row[name]) for row in rows for name in SEEN_ALWAYS):
+                raise ValueError("its history holds what is not a number")
+            if not all(np.isfinite(value).all() for value in values):
+                raise ValueError("a value is not a number")
         except Exception as error:  # damaged bytes make the decoders raise nearly anything
             raise UserError(f"{path} is damaged ({error}); delete it to start again") from error
         names = dict.fromkeys([*self.identity, *theirs])  # in order, each once
@@ -159,10 +168,6 @@ class Recorder(keras.callbacks.Callback):
         if [value.shape for value in values] != [tuple(v.shape) for v in variables]:
             raise UserError(
                 f"{path} is damaged (its variables are not the model's); delete it to start again"
-            )
-        if not all(np.isfinite(value).all() for value in values):
-            raise UserError(
-                f"{path} is damaged (a value is not a number); delete it to start again"
             )
         for variable, value in zip(variables, values, strict=True):
             variable.assign(value)

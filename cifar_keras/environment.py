@@ -175,7 +175,8 @@ def device() -> str:
 
 def threads() -> int:
     """How many threads an operation may use on the processor."""
-    return int(os.environ.get("TF_NUM_INTRAOP_THREADS", 0)) or machine.cores()
+    asked = os.environ.get("TF_NUM_INTRAOP_THREADS", "")  # TensorFlow passes over what is no number
+    return (int(asked) if asked.isdecimal() else 0) or machine.cores()
 
 
 def fastest_dtype() -> str:

@@ -281,6 +281,8 @@ def load_picture(source: Path | str | BinaryIO | Image.Image | np.ndarray) -> np
 def _read_small(source):
     """The picture in a file, as `_small` leaves it."""
     name = "the file" if hasattr(source, "read") else source
+    if name is source and os.path.exists(source) and not os.path.isfile(source):
+        raise UserError(f"{name} is no file of a picture; name one")
     Image.init()
     formats = [name for name in FORMATS if name in Image.OPEN]  # as far as this Pillow knows them
     with warnings.catch_warnings(record=True) as said:  # what Pillow lacks, and many pixels

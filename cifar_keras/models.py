@@ -22,6 +22,8 @@ from cifar_keras.layers import BatchNormalization, Dirac, silu
 TRUNK = ((16, 32), (64, 128), (128,), (256, 256))
 # The reference project drops out after the ReLUs of these convolutions, before their pools.
 DROPOUT_AFTER = (4, 5, 7)
+# Of a stage: more do not fit into a computer's memory, or an hour's patience.
+MOST_FILTERS, MOST_DEPTH = 4096, 64
 # How weights are drawn; "dirac" is for convolutions alone.
 INITIALIZATIONS = ("pytorch", "keras", "dirac")
 # Side of the patches that the whitened net takes apart, in pixels.
@@ -152,16 +154,19 @@ def build_whitened(
     _check(input_shape, num_classes)
     whole = isinstance(widths, tuple | list) and all(type(width) is int for width in widths)
     side = min(input_shape[:2]) - PATCH + 1
-    if not whole or not widths or min(widths) < 1 or side >> len(widths) < 1:
+    fit = whole and widths and 0 < min(widths) <= max(widths) <= MOST_FILTERS
+    if not fit or side >> len(widths) < 1:
         raise UserError(
-            f"widths is {widths!r}: give whole numbers from 1, one for each stage, and no more "
-            "stages than the image can be halved"
+            f"widths is {widths!r}: give whole numbers from 1 to {MOST_FILTERS}, one for each "
+            "stage, and no more stages than the image can be halved"
         )
     depths = [2] * len(widths) if depths is None else depths
     whole = isinstance(depths, tuple | list) and all(type(depth) is int for depth in depths)
-    if not whole or len(depths) != len(widths) or min(depths) < 1:
+    fit = whole and len(depths) == len(widths) and 0 < min(depths) <= max(depths) <= MOST_DEPTH
+    if not fit:
         raise UserError(
-            f"depths is {depths!r}: give whole numbers from 1, one for each of {len(widths)} widths"
+            f"depths is {depths!r}: give whole numbers from 1 to {MOST_DEPTH}, one for each of "
+            f"{len(widths)} widths"
         )
     if activation not in ("relu", "silu", "gelu"):
         raise UserError(f"there is no activation {activation!r}; choose 'relu', 'silu' or 'gelu'")
@@ -239,7 +244,7 @@ BUILDERS = {
 }
 
 
-def build(name: str, **arguments: Any) -> keras.Model:
+def build(name: str, /, **arguments: Any) -> keras.Model:
     """Builds the net called `name`, one of `BUILDERS`, with its builder's arguments.
 
     Raises:

@@ -21,6 +21,7 @@ VARIANTS = ("fully_connected", "average_pooling", "average_pooling_dropout")
 # One dict an epoch: epoch (from 1), training_loss, test_loss (nats), training_accuracy,
 # test_accuracy (in [0, 1]), seconds. Where the test images were not looked at, test_* is NaN.
 History = list[dict[str, float]]
+COLUMNS = ("training_loss", "training_accuracy", "test_loss", "test_accuracy", "seconds")
 # The histories of a study, by variant and seed.
 Runs = dict[str, dict[int, History]]
 
@@ -87,11 +88,14 @@ class Run:
         if not isinstance(record, dict):
             raise UserError(f"{path} is damaged (it holds no names and values); restore it")
         for name, kind in _KINDS.items():
-            if not isinstance(record.get(name), kind):
+            if not isinstance(record.get(name), kind) or isinstance(record[name], bool):
                 raise UserError(f"{path} is damaged ({name} is {record.get(name)!r}); restore it")
         summary, wanted = record["summary"], {field.name for field in fields(Summary)}
         if summary.keys() != wanted or not all(map(_is_number, summary.values())):
             raise UserError(f"{path} is damaged (summary is {summary!r}); restore it")
+        for name in ("seconds", "accuracy_both_ways"):
+            if not _is_number(record.get(name, 0)):
+                raise UserError(f"{path} is damaged ({name} is {record[name]!r}); restore it")
         return record
 
     @property
@@ -103,9 +107,12 @@ class Run:
         """
         path = self.folder / "predictions.csv"
         try:
-            return np.loadtxt(path, dtype=int, skiprows=1, ndmin=1)
+            predictions = np.loadtxt(path, dtype=int, skiprows=1, ndmin=1)
         except (OSError, ValueError) as error:
             raise UserError(f"{path} cannot be read ({error}); restore it") from error
+        if predictions.ndim != 1:
+            raise UserError(f"{path} holds more than one class an image; restore it")
+        return predictions
 
 
 def _is_number(value):
@@ -148,8 +155,8 @@ def read_history(path: Path | str) -> History:
     if [row.get("epoch") for row in rows] != list(range(1, len(rows) + 1)) or not rows:
         raise UserError(f"{path} lacks an epoch; record the run again")
     for row in rows:
-        if not {"test_loss", "test_accuracy"} <= row.keys():
-            raise UserError(f"{path} lacks the columns of the test images; record the run again")
+        if missing := [name for name in COLUMNS if name not in row]:
+            raise UserError(f"{path} lacks the column {missing[0]}; record the run again")
         for name, value in row.items():
             unseen = name.startswith("test_") and row is not rows[-1]
             if not (math.isfinite(value) or (unseen and math.isnan(value))):

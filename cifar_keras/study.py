@@ -158,7 +158,7 @@ def load(name: str) -> Study:
         for variant in study.variants:
             study.build(variant)  # or its arguments are unfit
         return study
-    except (UserError, ValueError, OSError) as error:
+    except Exception as error:  # building a net may raise nearly anything
         raise UserError(f"{path} does not describe a study ({error}); mend it") from error
 
 

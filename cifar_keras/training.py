@@ -97,6 +97,9 @@ class Recipe:
                 "kernel_rate needs SGD, and a momentum of 0 means Adam; give the recipe a momentum"
             )
 
+        if self.kernel_rate and not self.learning_rate:
+            raise UserError("kernel_rate is relative to learning_rate, which is 0; give it a rate")
+
     @property
     def optimizer(self) -> str:
         """What takes the steps: "adam", "sgd" or "muon"."""
@@ -205,12 +208,27 @@ def history_rows(*fits: keras.callbacks.History) -> results.History:
 
     Returns:
         Dicts of epoch (from 1) and the columns in `COLUMNS`.
+
+    Raises:
+        UserError: an epoch lacks one of them.
     """
+    for key in COLUMNS.values():
+        if any(len(fit.history.get(key, ())) != len(fit.history["loss"]) for fit in fits):
+            raise UserError(
+                f"a history lacks {key!r} in some epoch; compile with metrics=['accuracy'] and "
+                "give fit validation_data, with validation_freq=1"
+            )
     logs = {key: [v for fit in fits for v in fit.history[key]] for key in COLUMNS.values()}
     return [
         {"epoch": epoch, **dict(zip(COLUMNS, values, strict=True))}
         for epoch, values in enumerate(zip(*logs.values(), strict=True), start=1)
     ]
+
+
+def check_seed(seed: int) -> None:
+    """Raises UserError unless a seed is a whole number that all backends take, 0 to 2³² - 1."""
+    if not isinstance(seed, numbers.Integral) or isinstance(seed, bool) or not 0 <= seed < 2**32:
+        raise UserError(f"the seed is {seed!r}; give a whole number from 0 to 2**32 - 1")
 
 
 def prepare(
@@ -231,10 +249,21 @@ def prepare(
     Raises:
         UserError: unfit arrays, or a batch larger than the data.
     """
-    (x_train, y_train), (x_test, y_test) = arrays
+    try:
+        (x_train, y_train), (x_test, y_test) = arrays
+    except (TypeError, ValueError) as error:
+        raise UserError(
+            "arrays must be ((x_train, y_train), (x_test, y_test)), as data.load_data() gives them"
+        ) from error
+    check_seed(seed)
     classes = model.output_shape[-1]
     y_train, y_test = (data.check_labels(labels, classes) for labels in (y_train, y_test))
     for images, labels in ((x_train, y_train), (x_test, y_test)):
+        if np.shape(images)[1:] != model.input_shape[1:] or not len(images):
+            raise UserError(
+                f"the images have the shape {np.shape(images)}; give at least one of "
+                f"{model.input_shape[1:]}"
+            )
         if len(images) != len(labels):
             raise UserError(f"{len(images)} images have {len(labels)} labels; give one for each")
     if recipe.batch_size > len(x_train):
@@ -343,6 +372,7 @@ def train(
     Returns:
         (model, history).
     """
+    check_seed(seed)
     keras.utils.set_random_seed(seed)
     model = models.build(variant, initialization=recipe.initialization, **arguments)
     compile_model(model, recipe)

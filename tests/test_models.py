@@ -312,7 +312,7 @@ def test_whitening_leaves_other_nets_alone(small):
 
 @pytest.mark.parametrize("widths", [(), (32, 0), (32.0,), 32, (8,) * 5, "32"])
 def test_unfit_widths_are_refused(widths):
-    with pytest.raises(UserError, match="give whole numbers from 1, one for each stage"):
+    with pytest.raises(UserError, match="give whole numbers from 1 to 4096, one for each stage"):
         models.build("whitened", widths=widths)
 
 
@@ -341,7 +341,7 @@ def test_two_convolutions_a_stage_by_default():
 
 @pytest.mark.parametrize("depths", [(2,), (2, 2, 0), (2, 2, 2.0), 2])
 def test_unfit_depths_are_refused(depths):
-    with pytest.raises(UserError, match="give whole numbers from 1, one for each of 3 widths"):
+    with pytest.raises(UserError, match="from 1 to 64, one for each of 3 widths"):
         models.build("whitened", depths=depths)
 
 

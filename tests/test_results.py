@@ -43,7 +43,7 @@ def test_a_history_is_read_as_numbers(tmp_path):
         (HEADER + "1,2,0.2,nan,0.2,3\n", "is damaged .test_loss is nan in epoch 1"),
         (HEADER + "1,inf,0.2,2,0.2,3\n", "is damaged .training_loss is inf"),
         (HEADER + "1,2,0.2,2,0.2,3,4\n", "is damaged"),
-        ("epoch,training_loss\n1,2\n", "lacks the columns of the test images"),
+        ("epoch,training_loss\n1,2\n", "lacks the column training_accuracy"),
         (HEADER + "1" * 200_000, "is damaged"),
     ],
 )

@@ -411,22 +411,45 @@ def other_archive(content):
     return file.getvalue()
 
 
-def older_identity(content):
-    """A checkpoint whose identity lacks a name, as one of another version may."""
-    with np.load(io.BytesIO(content)) as saved:
-        arrays = dict(saved)
-    meta = json.loads(str(arrays["meta"]))
-    del meta["identity"]["normalization"]
-    file = io.BytesIO()
-    np.savez(file, **arrays | {"meta": np.array(json.dumps(meta))})
-    return file.getvalue()
+def changed(change):
+    """A damage: a checkpoint whose arrays by name, and what they say of themselves, are changed."""
+
+    def damage(content):
+        with np.load(io.BytesIO(content)) as saved:
+            arrays = dict(saved)
+        meta = json.loads(str(arrays.pop("meta")))
+        change(meta, arrays)
+        file = io.BytesIO()
+        np.savez(file, **arrays, meta=np.array(json.dumps(meta)))
+        return file.getvalue()
+
+    return damage
 
 
-@pytest.mark.parametrize(
-    "damage",
-    [cut, change_a_byte, other_archive, older_identity, lambda _: b"", lambda _: b"checkpoint"],
-    ids=["cut", "a byte", "other archive", "older identity", "empty", "text"],
-)
+DAMAGES = {
+    "cut": cut,
+    "a byte": change_a_byte,
+    "other archive": other_archive,
+    "empty": lambda _: b"",
+    "text": lambda _: b"checkpoint",
+    "older identity": changed(lambda meta, arrays: meta["identity"].pop("normalization")),
+    "identity a list": changed(lambda meta, arrays: meta.update(identity=[1])),
+    "identity null": changed(lambda meta, arrays: meta.update(identity=None)),
+    "no history": changed(lambda meta, arrays: meta.pop("rows")),
+    "history a text": changed(lambda meta, arrays: meta.update(rows="x")),
+    "another epoch": changed(lambda meta, arrays: meta["rows"][0].update(epoch=7)),
+    "a column less": changed(lambda meta, arrays: meta["rows"][0].pop("seconds")),
+    "no number": changed(lambda meta, arrays: meta["rows"][0].update(seconds="x")),
+    "moved nowhere": changed(lambda meta, arrays: meta.update(trained_on=5)),
+    "moved null": changed(lambda meta, arrays: meta.update(trained_on=[None])),
+    "a variable less": changed(lambda meta, arrays: arrays.pop("variable_3")),
+    "other shapes": changed(lambda meta, arrays: arrays.update(variable_0=np.zeros(3))),
+    "NaN": changed(lambda meta, arrays: arrays["variable_0"].fill(np.nan)),
+    "strings": changed(lambda meta, arrays: arrays.update(variable_0=np.array(["x"]))),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES)
 def test_damaged_checkpoint_is_named_and_left(small, resumable, damage):
     path = resumable / "checkpoint.npz"
     path.write_bytes(damage(path.read_bytes()))
@@ -636,3 +659,32 @@ def test_the_test_images_are_looked_at_once(small, tmp_path):
 def test_a_batch_larger_than_the_data_is_refused(small):
     with pytest.raises(UserError, match="a batch of 131 is more than the 130 training images"):
         training.train("whitened", small, dataclasses.replace(FAST, batch_size=131), **NARROW)
+
+
+@pytest.mark.parametrize("seed", [-1, 2**32, 1.5, "0", None, True])
+def test_seeds_that_no_backend_takes_are_refused(small, seed):
+    with pytest.raises(UserError, match="the seed is .*; give a whole number from 0"):
+        training.train("average_pooling", small, ONE, seed=seed)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda arrays: arrays[0], "arrays must be"),
+        (lambda arrays: (arrays[0], (arrays[1][0][:, :28, :28], arrays[1][1])), "the shape .*28"),
+        (lambda arrays: (arrays[0], (arrays[1][0][:0], arrays[1][1][:0])), "give at least one"),
+    ],
+)
+def test_arrays_of_another_form_are_named(small, change, message):
+    with pytest.raises(UserError, match=message):
+        training.train("average_pooling", change(small), ONE, verbose=False)
+
+
+@pytest.mark.parametrize("key", ["accuracy", "val_loss"])
+def test_a_history_that_lacks_an_epoch_is_named(key):
+    class Fit:
+        history = dict.fromkeys(training.COLUMNS.values(), [1.0, 2.0])
+
+    Fit.history = Fit.history | {key: [1.0]}
+    with pytest.raises(UserError, match=f"a history lacks '{key}'"):
+        training.history_rows(Fit)

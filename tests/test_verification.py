@@ -60,6 +60,11 @@ def sum_up(folder, **changes):
     edit(folder, summary=record(folder)["summary"] | changes)
 
 
+def two_columns(folder):
+    path = folder / "predictions.csv"
+    path.write_text(re.sub(r"(?m)^(\d+)$", r"\1 \1", path.read_text()))
+
+
 def cut_the_weights(folder):
     """Bytes missing in the middle: the decompressor's own errors."""
     path = folder / "weights.npz"
@@ -94,13 +99,26 @@ def cut_the_weights(folder):
         (lambda f: (f / "run.json").write_text("null"), "run.json is damaged"),
         (lambda f: (f / "run.json").write_text("[" * 100_000), "run.json is damaged"),
         (lambda f: ((f / "run.json").unlink(), (f / "run.json").mkdir()), "run.json is damaged"),
-        (lambda f: rewrite_history(f, lambda text: text.replace("test_", "")), "lacks the columns"),
+        (lambda f: rewrite_history(f, lambda text: text.replace("test_", "")), "lacks the column"),
+        (
+            lambda f: rewrite_history(f, lambda text: text.replace("seconds", "s")),
+            "lacks the column",
+        ),
+        (lambda f: rewrite_history(f, lambda text: text.replace("\n1,", "\n1,-")), "cannot be"),
+        (
+            lambda f: ((f / "weights.npz").unlink(), (f / "weights.npz").mkdir()),
+            "cannot be checked",
+        ),
+        (lambda f: two_columns(f), "holds more than one class an image"),
+        (lambda f: edit(f, seconds=float("nan")), "run.json is damaged (seconds is nan)"),
+        (lambda f: edit(f, accuracy_both_ways="high"), "is damaged (accuracy_both_ways is 'high')"),
+        (lambda f: edit(f, seed=True), "run.json is damaged (seed is True)"),
         (
             lambda f: rewrite_history(f, lambda text: re.sub(r",[^,]*\n$", ",nan\n", text)),
             "is damaged (seconds",
         ),
         (lambda f: rewrite_history(f, lambda text: text + "1" * 200_000), "is damaged (field"),
-        (answer_differently_wrongly, "of the predictions are not those of the weights"),
+        (answer_differently_wrongly, "predictions are not those of the weights"),
         (lambda f: edit(f, recipe_sha256="0"), "by another recipe than today's"),
         (lambda f: (f / "run.json").write_text("{"), "run.json is damaged"),
         (lambda f: (f / "predictions.csv").write_text("class\n1\n"), "does not give the accuracy"),
@@ -155,6 +173,13 @@ def test_a_folder_that_the_study_does_not_plan_is_named(recorded):
     folder_of(planned).rename(planned.folder / "average_pooling-seed7")
     assert "average_pooling-seed7" in complaint(planned)
     assert "the study plans no such run" in complaint(planned)
+
+
+@pytest.mark.parametrize("name", ["average_pooling-seed3 copy", "average_pooling-seed03"])
+def test_a_folder_that_is_no_run_s_is_named(recorded, name):
+    planned, _ = recorded
+    shutil.copytree(folder_of(planned), planned.folder / name)
+    assert f"{name} " in complaint(planned) and "is no folder of a run" in complaint(planned)
 
 
 @pytest.mark.parametrize("name", files.studies())

@@ -101,7 +101,7 @@ def write(notebook, path):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser = argparse.ArgumentParser(description=str(__doc__).partition("\n")[0])
     parser.add_argument("--nbgrader", metavar="COURSE", type=Path, help="nbgrader's course folder")
     course = parser.parse_args().nbgrader
     lessons = {path: nbformat.read(path, as_version=4) for path in sorted(LESSONS.glob("*.ipynb"))}
