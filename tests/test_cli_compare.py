@@ -9,7 +9,7 @@ def test_prints_the_table_and_saves_the_picture(small_sample, tmp_path, capsys):
     assert main(["compare", "--epochs", "1", "--seed", "2", "--out", str(tmp_path / "out")]) == 0
     printed = capsys.readouterr().out
     for variant in ("fully_connected", "average_pooling", "average_pooling_dropout"):
-        assert f"| {variant:23} |     1 |" in printed
+        assert f"\n| {variant:23} | " in printed
         assert (tmp_path / "out" / f"{variant}-seed2" / "history.csv").exists()
     picture = tmp_path / "out" / "comparison.png"
     assert f"picture: {picture}" in printed

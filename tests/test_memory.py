@@ -19,7 +19,7 @@ variants = {
     "strong": {"model": "whitened", "widths": [8, 8, 8], "activation": "silu"},
 }
 recipe = training.Recipe(epochs=1)
-tiny = study.Study(Path(sys.argv[1]), "tiny", recipe, (0, 1, 2, 3), variants)
+tiny = study.Study(Path(sys.argv[1]), "sample", recipe, (0, 1, 2, 3), variants)
 study.run(tiny, verbose=False)
 """
 
