@@ -146,7 +146,10 @@ class Recorder(keras.callbacks.Callback):
                 meta = json.loads(str(saved["meta"]))
                 values = [saved[f"variable_{i}"] for i in range(len(saved.files) - 1)]
             theirs, rows, trained_on = (meta[n] for n in ("identity", "rows", "trained_on"))
-            dict(theirs.items()), [part["last_epoch"] + 1 for part in trained_on]  # or they are not
+            if not isinstance(theirs, dict):
+                raise ValueError("it does not say of which training it is")
+            if not all(isinstance(part["last_epoch"], int) for part in trained_on):
+                raise ValueError("it does not say what computed which epochs")
             columns = {"epoch", *COLUMNS, "seconds"}
             if not all(row.keys() == columns for row in rows):
                 raise ValueError("its history lacks a column")
