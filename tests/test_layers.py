@@ -59,7 +59,7 @@ def test_batch_normalisation_is_keras_own(arguments, shape):
                 outputs,
                 array(layer.moving_mean),
                 array(layer.moving_variance),
-                measure.gradient(loss, [images])[0],
+                array(measure.gradient(loss, [images])[0]),
                 array(layer(images, training=False)),
             ]
         )
