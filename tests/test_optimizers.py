@@ -66,7 +66,12 @@ def test_orthogonalized_keeps_directions_and_evens_out_their_sizes():
     sizes = left.T @ result @ right
     np.testing.assert_allclose(result, left @ sizes @ right.T, atol=1e-5)
     np.testing.assert_allclose(sizes, np.diag(np.diag(sizes)), atol=1e-5)
-    assert np.diag(sizes).min() > 0.5 and np.diag(sizes).max() < 1.3
+    expected = np.geomspace(1, 0.05, 8)
+    expected /= np.linalg.norm(expected)
+    for _ in range(3):
+        expected = 3.4445 * expected - 4.775 * expected**3 + 2.0315 * expected**5
+    np.testing.assert_allclose(np.diag(sizes), expected, rtol=1e-4)
+    assert expected.min() > 0.5 and expected.max() < 1.3
 
 
 def test_muon_turns_kernels_and_leaves_other_weights_to_sgd():
