@@ -315,7 +315,7 @@ class TestPictures:
             (tmp_path / "absent.png", r"there is no file .*absent\.png; check"),
             (tmp_path / "letter.png", r"letter\.png is no picture .* PNG or JPEG"),
             (tmp_path / "cut.png", r"cut\.png cannot be read \(OSError\)"),
-            (tmp_path, "cannot be read"),
+            (tmp_path, "is no file of a picture"),
             (io.BytesIO(b""), "the file is no picture"),
             (floats, "floating-point"),
         ):
