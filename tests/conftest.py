@@ -69,7 +69,7 @@ def described(small_sample, tmp_path, monkeypatch):
     """A small `quick` study in the place of the shipped one."""
     variants = {"quick": {"model": "whitened", **NARROW}}
     recipe = dataclasses.replace(FAST, epochs=1, test_once=True)
-    small = study.Study(tmp_path, "full", recipe, (0, 1), variants, mixed_precision=True)
+    small = study.Study(tmp_path, "full", recipe, (0,), variants, mixed_precision=True)
     monkeypatch.setattr(study, "load", lambda name: small)
     return small
 

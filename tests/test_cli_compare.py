@@ -1,26 +1,27 @@
 """`python -m cifar_keras compare`, end to end on a few images."""
 
+import shutil
+
 import pytest
 
 from cifar_keras.__main__ import main
 
 
-def test_prints_the_table_and_saves_the_picture(small_sample, tmp_path, capsys):
-    assert main(["compare", "--epochs", "1", "--seed", "2", "--out", str(tmp_path / "out")]) == 0
-    printed = capsys.readouterr().out
-    for variant in ("fully_connected", "average_pooling", "average_pooling_dropout"):
-        assert f"\n| {variant:23} | " in printed
-        assert (tmp_path / "out" / f"{variant}-seed2" / "history.csv").exists()
-    picture = tmp_path / "out" / "comparison.png"
-    assert f"picture: {picture}" in printed
-    assert picture.read_bytes().startswith(b"\x89PNG")
-
-
-def test_names_the_folder_after_the_settings(small_sample, tmp_path, monkeypatch, capsys):
+def test_prints_the_table_and_saves_the_picture(small_sample, tmp_path, monkeypatch, capsys):
+    """In a folder that is named after the settings, or where it is told; it trains once."""
     monkeypatch.chdir(tmp_path)
-    assert main(["compare", "--epochs", "1"]) == 0
-    assert (tmp_path / "runs" / "sample-1-epochs-seed-0" / "comparison.png").exists()
-    capsys.readouterr()
+    named, told = tmp_path / "runs" / "sample-1-epochs-seed-2", tmp_path / "told"
+    for folder, options in ((named, []), (told, ["--out", str(told)])):
+        assert main(["compare", "--epochs", "1", "--seed", "2", *options]) == 0
+        printed = capsys.readouterr().out
+        for variant in ("fully_connected", "average_pooling", "average_pooling_dropout"):
+            assert f"\n| {variant:23} | " in printed
+            assert (folder / f"{variant}-seed2" / "history.csv").exists()
+        picture = folder / "comparison.png"
+        assert f"{picture.relative_to(tmp_path)}\n" in printed
+        assert picture.read_bytes().startswith(b"\x89PNG")
+        if folder == named:
+            shutil.copytree(named, told, ignore=shutil.ignore_patterns("*.png"))
 
 
 @pytest.mark.parametrize(

@@ -13,11 +13,19 @@ import pytest
 from cifar_keras import environment, files, machine
 from cifar_keras.errors import UserError
 
+FASTER = "TF_ENABLE_ONEDNN_OPTS"
 
-def test_starting_writes_nothing_but_what_is_asked():
-    script = "from cifar_keras import environment; print(environment.describe())"
-    run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+
+@pytest.mark.parametrize(("setting", "convolutions"), [({}, "1"), ({FASTER: "0"}, "0")])
+def test_starting_takes_the_faster_convolutions_and_says_nothing(setting, convolutions):
+    """Unless the user has said which; and prints nothing but what is asked."""
+    script = f"import os; from cifar_keras import environment; print(os.environ['{FASTER}'])"
+    script += "; print(environment.describe())"
+    variables = {name: value for name, value in os.environ.items() if name != FASTER} | setting
+    command = [sys.executable, "-c", script]
+    run = subprocess.run(command, capture_output=True, text=True, check=True, env=variables)
     assert run.stderr == ""
+    assert run.stdout.startswith(convolutions + "\n")
     assert f"Keras {keras.__version__} · {keras.backend.backend()} " in run.stdout
 
 
@@ -53,22 +61,6 @@ def test_no_epoch_waits_for_the_autotuner(monkeypatch):
     model.fit(zeros, zeros, epochs=2, validation_data=(zeros, zeros), verbose=0)
     assert len(autotuned) >= 4
     assert set(autotuned) == {False}
-
-
-def test_the_faster_convolutions_are_on_unless_the_user_says_no():
-    name = "TF_ENABLE_ONEDNN_OPTS"
-    script = f"import os; from cifar_keras import environment; print(os.environ['{name}'])"
-    for setting, expected in ((None, "1"), ("0", "0")):
-        variables = {k: v for k, v in os.environ.items() if k != name}
-        variables |= {name: setting} if setting else {}
-        run = subprocess.run(
-            [sys.executable, "-c", script],
-            capture_output=True,
-            text=True,
-            check=True,
-            env=variables,
-        )
-        assert run.stdout == expected + "\n"
 
 
 @pytest.mark.parametrize(

@@ -192,7 +192,7 @@ def test_shipped_records_are_what_their_files_say(name):
 
 def test_verify_measures_mirrored_images_again(described, small_sample, tmp_path):
     whole = {"data": "sample", "mixed_precision": False}  # 60 images are too few for bfloat16
-    kept = dataclasses.replace(described, seeds=(0,), keep_weights=(0,), **whole)
+    kept = dataclasses.replace(described, keep_weights=(0,), **whole)
     study.run(kept, verbose=False)
     assert [as_recorded for as_recorded, _ in verification.verify(kept)] == [True]
     edit(tmp_path / "quick-seed0", accuracy_both_ways=0.99)
