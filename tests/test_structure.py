@@ -15,8 +15,8 @@ ORDER = [
     *("results", "callbacks", "training", "evaluation", "study", "verification"),
     *("claims", "measure", "inspection", "exercises"),
     "style",
-    *("plots", "plots_inside", "plots_lessons", "plots_mathematics", "plots_recipes"),
-    "plots_summary",
+    *("plots", "plots_lessons", "plots_statistics", "plots_architecture", "plots_training"),
+    *("plots_inside", "plots_recipes", "plots_summary"),
     "__main__",
 ]
 # Which room may import which backend; each such line stands alone there and says why.
