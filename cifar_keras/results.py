@@ -209,7 +209,11 @@ def read_reference() -> dict[str, History]:
 
     Columns epoch, test_accuracy in [0, 1], test_loss (mean cross-entropy in nats). Its two
     pooling nets had no classifier: their cross-entropy is over 256 channels, not 10 classes.
+
+    Raises:
+        UserError: the package was installed without them.
     """
+    files.studies()  # refuses where there is no checkout
     with (RESULTS / "reference" / "seed_curves.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     return {

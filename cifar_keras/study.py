@@ -73,6 +73,7 @@ class Study:
                 and all(0 <= seed < 2**32 for seed in seeds)
                 and len(set(seeds)) == len(seeds),
             )
+        _fits("seeds", self.seeds, "at least one", self.seeds)
         flag = self.mixed_precision
         _fits("mixed_precision", flag, "true or false", isinstance(flag, bool))
         tables = isinstance(self.variants, dict) and all(
@@ -156,7 +157,9 @@ def load(name: str) -> Study:
             raise UserError(f"data is missing; give one of {', '.join(data.NAMES)}")
         study = Study(files.RESULTS / name, recipe=recipe, **content)
         for variant in study.variants:
-            study.build(variant)  # or its arguments are unfit
+            logits = study.build(variant).output_shape[-1]  # or its arguments are unfit
+            if logits < len(data.CLASS_NAMES):
+                raise UserError(f"variant {variant} has {logits} logits, fewer than classes")
         return study
     except Exception as error:  # building a net may raise nearly anything
         raise UserError(f"{path} does not describe a study ({error}); mend it") from error

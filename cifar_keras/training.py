@@ -145,6 +145,8 @@ def compile_model(model: keras.Model, recipe: Recipe = REFERENCE) -> keras.Model
         # JAX needs its compiler; TensorFlow on a CPU is faster without XLA.
         jit_compile=keras.backend.backend() == "jax",
     )
+    # Otherwise it is built within the first step, which then is traced twice.
+    optimizer.build(model.trainable_variables)
     return model
 
 

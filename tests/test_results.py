@@ -4,7 +4,7 @@ from statistics import mean
 
 import pytest
 
-from cifar_keras import results
+from cifar_keras import files, results
 from cifar_keras.errors import UserError
 
 HEADER = "epoch,training_loss,training_accuracy,test_loss,test_accuracy,seconds\n"
@@ -105,6 +105,12 @@ def test_pairs_are_of_the_seeds_that_all_variants_have():
     assert [list(by_seed) for by_seed in pairs.values()] == [[1, 2], [1, 2]]
     with pytest.raises(UserError, match="no seed has runs of all of a, b, c"):
         results.paired(runs, ("a", "b", "c"))
+
+
+def test_without_a_checkout_the_reference_is_refused_in_a_line(tmp_path, monkeypatch):
+    monkeypatch.setattr(files, "STUDIES", tmp_path / "studies")
+    with pytest.raises(UserError, match="installed without the course's studies and results"):
+        results.read_reference()
 
 
 def test_the_reference_is_the_reference_project_s():
