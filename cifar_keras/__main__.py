@@ -150,6 +150,21 @@ def study_verify(args: argparse.Namespace) -> int:
     return 1 if problems or not checked else 0
 
 
+def play(args: argparse.Namespace) -> int:
+    """Write a page that computes the recorded nets, and yours, in a browser; open it."""
+    files.studies()
+    out = files.named(args.out)
+    import webbrowser
+
+    from cifar_keras import play
+
+    play.write_page(out, [files.named(path) for path in args.own])
+    print(f"page: {out}")
+    if args.open and not webbrowser.open(out.resolve().as_uri()):
+        print("no browser was found; open the page with one")
+    return 0
+
+
 def _require_all(runs: dict, seed: int, folder: Path) -> None:
     missing = [f"{variant}-seed{seed}" for variant, by_seed in runs.items() if seed not in by_seed]
     if missing:
@@ -231,6 +246,18 @@ def _parser() -> argparse.ArgumentParser:
         "--target", type=_share, help="exit with status 1 below this accuracy, from 0 to 1"
     )
     command.add_argument("--out", help="folder for the run (runs/…)")
+
+    command = _command(commands, "play", play, "play --run notebooks/runs/average_pooling.keras")
+    command.add_argument(
+        "--run",
+        dest="own",
+        metavar="FOLDER",
+        nargs="+",
+        default=[],
+        help="runs of your own, or .keras files, to show as well",
+    )
+    command.add_argument("--out", default="runs/play.html", help="the page (%(default)s)")
+    command.add_argument("--no-open", dest="open", action="store_false", help="only write it")
 
     studies = commands.add_parser(
         "study",

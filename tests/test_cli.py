@@ -17,7 +17,7 @@ from cifar_keras.__main__ import main
 COMMANDS = [
     *([], ["data"], ["data", "fetch"], ["data", "verify"], ["data", "where"], ["compare"]),
     *(["train"], ["study"], ["study", "run"], ["study", "status"], ["study", "verify"]),
-    ["verify"],
+    *(["play"], ["verify"]),
 ]
 
 

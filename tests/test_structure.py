@@ -17,6 +17,7 @@ ORDER = [
     "style",
     *("plots", "plots_lessons", "plots_statistics", "plots_architecture", "plots_training"),
     *("plots_inside", "plots_recipes", "plots_summary"),
+    "play",
     "__main__",
 ]
 # Which room may import which backend; each such line stands alone there and says why.

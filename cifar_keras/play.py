@@ -1,0 +1,254 @@
+"""Writes the page that computes nets in a browser: one file, from `play/` and recorded weights."""
+
+import base64
+import json
+import zlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from cifar_keras.environment import keras
+
+import numpy as np
+from keras import layers
+
+from cifar_keras import data, evaluation, files, models, results
+from cifar_keras.errors import UserError
+from cifar_keras.results import Run
+
+SOURCES = files.CHECKOUT / "play"
+# Accuracies with rounded weights, written by tools/measure_rounded.py.
+ROUNDED = results.RESULTS / "play" / "rounded.json"
+RECORDED = (
+    *(Run.of(results.RESULTS / "full", variant, 0) for variant in results.VARIANTS),
+    Run.of(results.RESULTS / "compact", "compact", 0),
+)
+IMAGES_OF_A_CLASS = 10
+# Kernels of fewer numbers stay as they are: the first ones, whose rounding everything behind them
+# feels, and the classifier.
+FEW = 20_000
+# Settings with which a layer computes as its function in play/nets.js does.
+_AS_IN_NETS_JS = {
+    layers.Conv2D: {"strides": (1, 1), "dilation_rate": (1, 1), "groups": 1},
+    layers.MaxPooling2D: {"padding": "valid"},
+    layers.Rescaling: {"offset": 0.0},
+}
+
+
+def load_net(source: Run | Path) -> tuple[keras.Model, str]:
+    """A trained net of the course, and how its images are normalised.
+
+    Args:
+        source: a recorded run; or the path of its folder, or of a `.keras` file. What lies in
+            such a file was trained on symmetric images, as in the lessons of Part I.
+
+    Returns:
+        (model, a name that `data.normalize` knows).
+
+    Raises:
+        UserError: there is no net, it is damaged, or one of another input or output.
+    """
+    if isinstance(source, Path) and source.suffix == ".keras":
+        try:
+            model, method = keras.saving.load_model(source, compile=False), "symmetric"
+        except Exception as error:  # what is no such file makes Keras raise nearly anything
+            raise UserError(f"{source} is no model that Keras can read; save it again") from error
+    else:
+        one = source if isinstance(source, Run) else _run_in(source)
+        record = one.record
+        arguments = {"model": one.variant, **record["arguments"]}
+        arguments.pop("recipe", None)
+        model = models.build(arguments.pop("model"), **arguments)
+        evaluation.load_weights(model, one.weights)
+        method = record["recipe"].get("normalization", "symmetric")
+    if model.input_shape != (None, 32, 32, 3) or not model.output_shape[-1] >= 10:
+        raise UserError(
+            f"{source} takes {model.input_shape[1:]} and gives {model.output_shape[1:]}; the page "
+            "has nets from (32, 32, 3) to ten logits"
+        )
+    return model, method
+
+
+def _run_in(folder):
+    variant, _, seed = folder.name.rpartition("-seed")
+    if not (variant and seed.isdecimal()):
+        raise UserError(f"{folder} is no folder of a run; name one, such as quick-seed0")
+    return Run(variant, int(seed), folder)
+
+
+def round_kernel(kernel: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """A kernel in whole numbers of eight bits, and what they are multiplied by.
+
+    Args:
+        kernel: float32 (..., filters).
+
+    Returns:
+        (int8 of the same shape, -127 to 127; float32 (filters,): a filter's largest number / 127).
+    """
+    largest = np.abs(kernel).reshape(-1, kernel.shape[-1]).max(axis=0)
+    factors = (np.where(largest > 0, largest, 127) / 127).astype(np.float32)
+    return np.rint(kernel / factors).astype(np.int8), factors
+
+
+def round_weights(model: keras.Model) -> None:
+    """Gives a net the kernels that the page computes with."""
+    for layer in model.layers:
+        if isinstance(layer, layers.Conv2D | layers.Dense):
+            kernel = keras.ops.convert_to_numpy(layer.kernel)
+            if kernel.size >= FEW:
+                whole, factors = round_kernel(kernel)
+                layer.kernel.assign(whole * factors)
+
+
+def describe(model: keras.Model) -> tuple[list[dict[str, Any]], bytes]:
+    """A net as `unpack` in play/nets.js takes it.
+
+    Returns:
+        (layers in their order, each with kind, name, inputs (indices of layers, -1 for the
+        image), settings, and the (offset, length) of its weights; the weights, large kernels as
+        int8 and all else as float32).
+
+    Raises:
+        UserError: a layer that play/nets.js cannot compute.
+    """
+    places = {id(model.inputs[0]): -1}  # of what layers put out
+    chain = isinstance(model, keras.Sequential)  # whose layers may have been called before
+    described, content = [], bytearray()
+
+    def place(array):
+        content.extend(array.tobytes())
+        return [len(content) - array.nbytes, array.size]
+
+    for layer in model.layers:
+        if isinstance(layer, layers.InputLayer):
+            continue
+        kind, settings, floats = _translate(layer)
+        if "kernel" in floats and floats["kernel"].size >= FEW:
+            whole, floats["factors"] = round_kernel(floats.pop("kernel"))
+            settings["kernel"] = place(whole)
+        given = layer.input if isinstance(layer.input, list) else [layer.input]
+        inputs = [len(described) - 1] if chain else [places.get(id(tensor)) for tensor in given]
+        if None in inputs:
+            raise UserError(f"a layer before {layer.name} is used more than once; show another net")
+        described.append(
+            {
+                "kind": kind,
+                "name": layer.name,
+                "inputs": inputs,
+                **settings,
+                "floats": {name: place(array.astype("<f4")) for name, array in floats.items()},
+            }
+        )
+        places[id(layer.output)] = len(described) - 1
+    return described, bytes(content)
+
+
+def _translate(layer) -> tuple[str, dict[str, Any], dict[str, np.ndarray]]:
+    """(kind, settings, weights) of a layer, by its function in play/nets.js."""
+    wanted = _AS_IN_NETS_JS.get(type(layer), {})
+    name = getattr(getattr(layer, "activation", None), "__name__", "linear")
+    if name in ("linear", "relu", "silu") and all(
+        getattr(layer, setting) == value for setting, value in wanted.items()
+    ):
+        weights = {
+            weight.name: keras.ops.convert_to_numpy(weight)
+            for weight in layer.weights
+            if "seed" not in weight.path
+        }
+        match layer:
+            case layers.Conv2D(kernel_size=(size, other)) if size == other:
+                same = layer.padding == "same"
+                settings = {"size": size, "filters": layer.filters, "same": same}
+                return "convolution", settings | {"activation": name}, weights
+            case layers.Dense():
+                return "dense", {"units": layer.units, "activation": name}, weights
+            case layers.MaxPooling2D(pool_size=(size, other)) if (
+                size == other and layer.strides == layer.pool_size
+            ):
+                return "maxPool", {"size": size}, {}
+            case layers.BatchNormalization():
+                factor = weights.get("gamma", 1) / np.sqrt(
+                    weights["moving_variance"] + layer.epsilon
+                )
+                shift = weights.get("beta", 0) - weights["moving_mean"] * factor
+                return "normalization", {}, {"factor": factor, "shift": shift}
+            case layers.Activation():
+                return "activation", {"name": name}, {}
+            case layers.ReLU(max_value=None):
+                return "activation", {"name": "relu"}, {}
+            case layers.Rescaling():
+                return "scale", {"factor": layer.scale}, {}
+            case layers.Dropout():
+                return "dropout", {"rate": layer.rate}, {}
+            case layers.Flatten():
+                return "flatten", {}, {}
+            case layers.GlobalAveragePooling2D():
+                return "globalMean", {}, {}
+            case layers.GlobalMaxPooling2D():
+                return "globalMaximum", {}, {}
+            case layers.Add():
+                return "sum", {}, {}
+    raise UserError(
+        f"the page cannot compute the layer {layer.name} ({type(layer).__name__}); leave it out, "
+        "or show another net"
+    )
+
+
+def write_page(out: Path, own: Sequence[Path] = ()) -> None:
+    """Writes the page, with the recorded nets and with nets of the reader's own.
+
+    Args:
+        out: the file. own: folders of runs, or `.keras` files.
+
+    Raises:
+        UserError: as `load_net` and `describe` do; or the file cannot be written.
+    """
+    files.studies()  # refuses where there is no checkout
+    rounded = json.loads(ROUNDED.read_text(encoding="utf-8"))
+    nets = [_net(one, one.variant, rounded.get(one.variant)) for one in RECORDED]
+    for path in own:
+        name = path.stem if path.suffix == ".keras" else path.name
+        taken = sum(net["name"].partition(" ")[0] == name for net in nets)
+        nets.append(_net(path, f"{name} {taken + 1}" if taken else name, None))
+    images, labels = _images()
+    payload = json.dumps(
+        {
+            "nets": nets,
+            "classes": data.CLASS_NAMES,
+            "labels": labels.tolist(),
+            "images": _packed(images.tobytes()),
+        }
+    )
+    page = (SOURCES / "page.html").read_text(encoding="utf-8")
+    for name in ("page.css", "nets.js", "pictures.js", "page.js"):
+        page = page.replace(f"{{{{{name}}}}}", (SOURCES / name).read_text(encoding="utf-8"))
+    page = page.replace("{{payload}}", payload.replace("</", "<\\/"))
+    files.write(out, page.encode())
+
+
+def _net(source, name, accuracy):
+    model, method = load_net(source)
+    described, content = describe(model)
+    ends = data.normalize(np.array([[[[0] * 3]], [[[255] * 3]]], np.uint8), method)[:, 0, 0]
+    return {
+        "name": name,
+        "title": name.replace("_", " "),
+        "parameters": sum(int(np.prod(w.shape)) for w in model.trainable_weights),
+        "accuracy": accuracy,
+        "pixels": {"factor": ((ends[1] - ends[0]) / 255).tolist(), "shift": ends[0].tolist()},
+        "layers": described,
+        "bytes": _packed(content),
+    }
+
+
+def _packed(content):
+    return base64.b64encode(zlib.compress(content, 9)).decode()
+
+
+def _images():
+    """The first test images of each class in the sample: uint8 (100, 32, 32, 3), labels (100,)."""
+    images, labels = data.load_sample()[1]
+    labels = labels.ravel()
+    chosen = [np.flatnonzero(labels == k)[:IMAGES_OF_A_CLASS] for k in range(10)]
+    chosen = np.stack(chosen, axis=1).ravel()  # class after class, ten times
+    return images[chosen], labels[chosen]
