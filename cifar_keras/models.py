@@ -22,6 +22,9 @@ from cifar_keras.layers import BatchNormalization, Dirac, silu
 TRUNK = ((16, 32), (64, 128), (128,), (256, 256))
 # The reference project drops out after the ReLUs of these convolutions, before their pools.
 DROPOUT_AFTER = (4, 5, 7)
+# Where dropout may stand: before the pools of those convolutions as in the reference project,
+# behind these pools, or between the channels' means and the classifier.
+PLACES = ("before_pools", "behind_pools", "before_classifier")
 # Of a stage: more do not fit into a computer's memory, or an hour's patience.
 MOST_FILTERS, MOST_DEPTH = 4096, 64
 # How weights are drawn; "dirac" is for convolutions alone.
@@ -56,7 +59,7 @@ def build_fully_connected(
             *_trunk(input_shape[2], initialization),
             layers.Flatten(name="flatten"),
             _dense(1024, flat, initialization, activation="relu", name="hidden"),
-            _dense(num_classes, 1024, initialization, name="logits"),
+            _dense(num_classes, 1024, initialization, name="logits", dtype="float32"),
         ],
         name="fully_connected",
     )
@@ -92,6 +95,7 @@ def build_average_pooling_dropout(
     rate: float = 0.5,
     classifier: bool = True,
     initialization: str = "pytorch",
+    place: str = "before_pools",
 ) -> keras.Model:
     """`build_average_pooling` with dropout after the 4th, 5th and 7th convolution's ReLU.
 
@@ -99,6 +103,8 @@ def build_average_pooling_dropout(
         input_shape, num_classes, classifier, initialization: as in `build_average_pooling`.
         rate: probability that an activation is dropped in training, in [0, 1); 0.5 is the
             reference project's.
+        place: "before_pools" (the reference project's), "behind_pools" puts the three behind the
+            pools that follow, "before_classifier" a single one behind the channels' means.
 
     Returns:
         A Keras model with the shapes and parameter counts of `build_average_pooling`.
@@ -108,8 +114,12 @@ def build_average_pooling_dropout(
     """
     if not _is_share(rate):
         raise UserError(f"rate is {rate!r}: the share of dropped activations must be in [0, 1)")
+    if place not in PLACES:
+        raise UserError(f"there is no place {place!r}; choose one of: {', '.join(PLACES)}")
+    if place == "before_classifier" and classifier is False:
+        raise UserError("without a classifier no dropout stands before it; choose another place")
     return _pooled(
-        "average_pooling_dropout", input_shape, num_classes, classifier, initialization, rate
+        "average_pooling_dropout", input_shape, num_classes, classifier, initialization, rate, place
     )
 
 
@@ -205,7 +215,7 @@ def build_whitened(
         if residual and depth > 1:
             x = layers.Add(name=f"sum_{stage}")([first, x])
     x = layers.GlobalMaxPooling2D(name="maximum")(x)
-    # float32 whatever the policy: the loss takes logarithms of differences between logits.
+    # float32 whatever the policy, as in `_pooled`.
     x = layers.Dense(num_classes, use_bias=False, dtype="float32", name="classifier")(x)
     return keras.Model(
         inputs, layers.Rescaling(1 / 9, dtype="float32", name="logits")(x), name="whitened"
@@ -287,7 +297,7 @@ def _plain(value):
     return list(value) if isinstance(value, tuple) else value
 
 
-def _pooled(name, input_shape, num_classes, classifier, initialization, rate=None):
+def _pooled(name, input_shape, num_classes, classifier, initialization, rate=None, place=None):
     _check(input_shape, num_classes)
     _check_flag("classifier", classifier)
     if not classifier and num_classes > TRUNK[-1][-1]:
@@ -296,16 +306,19 @@ def _pooled(name, input_shape, num_classes, classifier, initialization, rate=Non
         )
     inputs = keras.Input(input_shape, name="image")
     x = inputs
-    for layer in _trunk(input_shape[2], initialization, rate):
+    for layer in _trunk(input_shape[2], initialization, rate, place):
         x = layer(x)
     x = layers.GlobalAveragePooling2D(name="average")(x)
+    if place == "before_classifier":
+        x = layers.Dropout(rate, name="dropout")(x)
     if classifier:
-        x = _dense(num_classes, TRUNK[-1][-1], initialization, name="logits")(x)
+        # float32 whatever the policy: the loss takes logarithms of differences between logits.
+        x = _dense(num_classes, TRUNK[-1][-1], initialization, name="logits", dtype="float32")(x)
     return keras.Model(inputs, x, name=name)
 
 
-def _trunk(channels, initialization, rate=None):
-    """The trunk's layers in order; with `rate`, the reference project's dropout among them."""
+def _trunk(channels, initialization, rate=None, place=None):
+    """The trunk's layers in order; dropout with `rate` among them where `place` says so."""
     trunk, number = [], 0
     for stage, stage_filters in enumerate(TRUNK, start=1):
         for filters in stage_filters:
@@ -319,10 +332,12 @@ def _trunk(channels, initialization, rate=None):
                 **_initializers(initialization, fan_in=3 * 3 * channels),
             )
             trunk.append(convolution)
-            if rate is not None and number in DROPOUT_AFTER:
-                trunk.append(layers.Dropout(rate, name=f"dropout_{number}"))
             channels = filters
-        trunk.append(layers.MaxPooling2D(2, strides=2, name=f"pool_{stage}"))
+        end = [layers.MaxPooling2D(2, strides=2, name=f"pool_{stage}")]
+        if number in DROPOUT_AFTER and place in ("before_pools", "behind_pools"):
+            dropout = layers.Dropout(rate, name=f"dropout_{number}")
+            end = [dropout, *end] if place == "before_pools" else [*end, dropout]
+        trunk += end
     return trunk
 
 

@@ -184,6 +184,22 @@ def test_dropout_rate():
         assert [layer.rate for layer in model.layers if "dropout" in layer.name] == [rate] * 3
 
 
+@pytest.mark.parametrize(
+    ("place", "order"),
+    [
+        ("before_pools", "dropout_4 pool_2 dropout_5 pool_3 dropout_7 pool_4 average"),
+        ("behind_pools", "pool_2 dropout_4 pool_3 dropout_5 pool_4 dropout_7 average"),
+        ("before_classifier", "pool_2 pool_3 pool_4 average dropout"),
+    ],
+)
+def test_dropout_stands_where_it_is_put(place, order):
+    model = models.build("average_pooling_dropout", rate=0.3, place=place)
+    names = [layer.name for layer in model.layers[5:-1] if "convolution" not in layer.name]
+    assert " ".join(names) == order
+    rates = {layer.rate for layer in model.layers if "dropout" in layer.name}
+    assert rates == {0.3} and model.count_params() == 1_132_842
+
+
 @each_variant
 @pytest.mark.parametrize("shape", [(48, 32, 3), (32, 32, 1), (16, 16, 3), (40, 47, 2)])
 def test_other_image_shapes(variant, shape):
@@ -220,6 +236,12 @@ def test_other_image_shapes(variant, shape):
         ("average_pooling_dropout", {"rate": 50}, "rate is 50"),
         ("average_pooling_dropout", {"rate": "0.5"}, "rate is '?0.5'?"),
         ("average_pooling_dropout", {"rate": None}, "rate is None"),
+        ("average_pooling_dropout", {"place": "pools"}, "no place 'pools'; choose one of: before_"),
+        (
+            "average_pooling_dropout",
+            {"place": "before_classifier", "classifier": False},
+            "without a classifier no dropout stands before it",
+        ),
         ("average_pooling", {"classifier": False, "num_classes": 257}, "257 classes need"),
         ("average_pooling", {"initialization": "torch"}, "'torch'; choose 'pytorch' or 'keras'"),
         ("fully_connected", {"initialization": None}, "choose 'pytorch' or 'keras'"),

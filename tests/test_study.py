@@ -340,7 +340,7 @@ def test_what_has_a_default_may_be_left_out(write):
     ("old", "new", "named"),
     [
         # the study's own values
-        ('data = "sample"', "", "data is missing; give one of sample, full, held-out"),
+        ('data = "sample"', "", "data is missing; give one of sample, sample-held-out, full"),
         ('"sample"', '"all"', "data is 'all'; give one of"),
         ('"sample"', "3", "data is 3; give one of"),
         ("[0, 4294967295]", "[0, 4294967296]", "give different whole numbers from 0 to 2**32 - 1"),
