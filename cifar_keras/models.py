@@ -1,8 +1,8 @@
-"""What is trained: one convolutional trunk, three endings, logits out; and the whitened net.
+"""What is trained: one convolutional trunk, three endings, logits out; and two other nets.
 
 The trunk is the reference project's: seven 3x3 convolutions in four stages, each stage closed by
 a 2x2 max-pool of stride 2. Only what follows the last pool differs between the three nets. The
-whitened net is another family, made to learn more from less computation.
+whitened net is another family, made to learn more from less computation; practice is small.
 """
 
 import inspect
@@ -22,9 +22,7 @@ from cifar_keras.layers import BatchNormalization, Dirac, silu
 TRUNK = ((16, 32), (64, 128), (128,), (256, 256))
 # The reference project drops out after the ReLUs of these convolutions, before their pools.
 DROPOUT_AFTER = (4, 5, 7)
-# Where dropout may stand: before the pools of those convolutions as in the reference project,
-# behind these pools, or between the channels' means and the classifier.
-PLACES = ("before_pools", "behind_pools", "before_classifier")
+PLACES = ("before_pools", "behind_pools", "in_head")  # of the practice net's dropout
 # Of a stage: more do not fit into a computer's memory, or an hour's patience.
 MOST_FILTERS, MOST_DEPTH = 4096, 64
 # How weights are drawn; "dirac" is for convolutions alone.
@@ -59,7 +57,7 @@ def build_fully_connected(
             *_trunk(input_shape[2], initialization),
             layers.Flatten(name="flatten"),
             _dense(1024, flat, initialization, activation="relu", name="hidden"),
-            _dense(num_classes, 1024, initialization, name="logits", dtype="float32"),
+            _dense(num_classes, 1024, initialization, name="logits"),
         ],
         name="fully_connected",
     )
@@ -95,7 +93,6 @@ def build_average_pooling_dropout(
     rate: float = 0.5,
     classifier: bool = True,
     initialization: str = "pytorch",
-    place: str = "before_pools",
 ) -> keras.Model:
     """`build_average_pooling` with dropout after the 4th, 5th and 7th convolution's ReLU.
 
@@ -103,8 +100,6 @@ def build_average_pooling_dropout(
         input_shape, num_classes, classifier, initialization: as in `build_average_pooling`.
         rate: probability that an activation is dropped in training, in [0, 1); 0.5 is the
             reference project's.
-        place: "before_pools" (the reference project's), "behind_pools" puts the three behind the
-            pools that follow, "before_classifier" a single one behind the channels' means.
 
     Returns:
         A Keras model with the shapes and parameter counts of `build_average_pooling`.
@@ -112,15 +107,48 @@ def build_average_pooling_dropout(
     Raises:
         UserError: an argument is outside the ranges above.
     """
-    if not _is_share(rate):
-        raise UserError(f"rate is {rate!r}: the share of dropped activations must be in [0, 1)")
+    _check_share("rate", rate, "dropped activations")
+    return _pooled(
+        "average_pooling_dropout", input_shape, num_classes, classifier, initialization, rate
+    )
+
+
+def build_practice(
+    rate: float = 0.0, place: str = "before_pools", initialization: str = "pytorch"
+) -> keras.Model:
+    """The practice net: convolutions of 16, 32 and 64 filters, each with a pool; 256 ReLU units.
+
+    Args:
+        rate: probability that an activation is dropped in training, in [0, 1).
+        place: where: "before_pools", "behind_pools", or "in_head", before and behind the units.
+        initialization: as in `build_fully_connected`.
+
+    Returns:
+        A Keras model, images (n, 32, 32, 3) to logits (n, 10); 288,554 trainable parameters.
+
+    Raises:
+        UserError: an argument is outside the ranges above.
+    """
+    _check_share("rate", rate, "dropped activations")
     if place not in PLACES:
         raise UserError(f"there is no place {place!r}; choose one of: {', '.join(PLACES)}")
-    if place == "before_classifier" and classifier is False:
-        raise UserError("without a classifier no dropout stands before it; choose another place")
-    return _pooled(
-        "average_pooling_dropout", input_shape, num_classes, classifier, initialization, rate, place
-    )
+
+    def dropout(at, number):
+        return layers.Dropout(rate if at == place else 0.0, name=f"dropout_{at}_{number}")
+
+    # All that has weights comes first and draws its seeds: with dropout or not, nets begin alike.
+    convolutions = [
+        _convolution(number, filters, channels, initialization)
+        for number, (channels, filters) in enumerate([(3, 16), (16, 32), (32, 64)], start=1)
+    ]
+    hidden = _dense(256, 4 * 4 * 64, initialization, activation="relu", name="hidden")
+    logits = _dense(10, 256, initialization, name="logits")
+    net = [layers.Input((32, 32, 3), name="image")]
+    for number, convolution in enumerate(convolutions, start=1):
+        pool = layers.MaxPooling2D(2, strides=2, name=f"pool_{number}")
+        net += [convolution, dropout(PLACES[0], number), pool, dropout(PLACES[1], number)]
+    net += [layers.Flatten(name="flatten"), dropout(PLACES[2], 1), hidden, dropout(PLACES[2], 2)]
+    return keras.Sequential([*net, logits], name="practice")
 
 
 def build_whitened(
@@ -181,11 +209,7 @@ def build_whitened(
     if activation not in ("relu", "silu", "gelu"):
         raise UserError(f"there is no activation {activation!r}; choose 'relu', 'silu' or 'gelu'")
     _check_flag("residual", residual)
-    if not _is_share(momentum):
-        raise UserError(
-            f"momentum is {momentum!r}: the share of the running moments that stays must be in "
-            "[0, 1)"
-        )
+    _check_share("momentum", momentum, "the running moments that stays")
     function = silu if activation == "silu" else activation
     inputs = keras.Input(input_shape, name="image")
     channels = 2 * input_shape[2] * PATCH**2
@@ -215,7 +239,7 @@ def build_whitened(
         if residual and depth > 1:
             x = layers.Add(name=f"sum_{stage}")([first, x])
     x = layers.GlobalMaxPooling2D(name="maximum")(x)
-    # float32 whatever the policy, as in `_pooled`.
+    # float32 whatever the policy: the loss takes logarithms of differences between logits.
     x = layers.Dense(num_classes, use_bias=False, dtype="float32", name="classifier")(x)
     return keras.Model(
         inputs, layers.Rescaling(1 / 9, dtype="float32", name="logits")(x), name="whitened"
@@ -250,6 +274,7 @@ BUILDERS = {
     "fully_connected": build_fully_connected,
     "average_pooling": build_average_pooling,
     "average_pooling_dropout": build_average_pooling_dropout,
+    "practice": build_practice,
     "whitened": build_whitened,
 }
 
@@ -297,7 +322,7 @@ def _plain(value):
     return list(value) if isinstance(value, tuple) else value
 
 
-def _pooled(name, input_shape, num_classes, classifier, initialization, rate=None, place=None):
+def _pooled(name, input_shape, num_classes, classifier, initialization, rate=None):
     _check(input_shape, num_classes)
     _check_flag("classifier", classifier)
     if not classifier and num_classes > TRUNK[-1][-1]:
@@ -306,39 +331,37 @@ def _pooled(name, input_shape, num_classes, classifier, initialization, rate=Non
         )
     inputs = keras.Input(input_shape, name="image")
     x = inputs
-    for layer in _trunk(input_shape[2], initialization, rate, place):
+    for layer in _trunk(input_shape[2], initialization, rate):
         x = layer(x)
     x = layers.GlobalAveragePooling2D(name="average")(x)
-    if place == "before_classifier":
-        x = layers.Dropout(rate, name="dropout")(x)
     if classifier:
-        # float32 whatever the policy: the loss takes logarithms of differences between logits.
-        x = _dense(num_classes, TRUNK[-1][-1], initialization, name="logits", dtype="float32")(x)
+        x = _dense(num_classes, TRUNK[-1][-1], initialization, name="logits")(x)
     return keras.Model(inputs, x, name=name)
 
 
-def _trunk(channels, initialization, rate=None, place=None):
-    """The trunk's layers in order; dropout with `rate` among them where `place` says so."""
+def _trunk(channels, initialization, rate=None):
+    """The trunk's layers in order; with `rate`, the reference project's dropout among them."""
     trunk, number = [], 0
     for stage, stage_filters in enumerate(TRUNK, start=1):
         for filters in stage_filters:
             number += 1
-            convolution = layers.Conv2D(
-                filters,
-                3,
-                padding="same",
-                activation="relu",
-                name=f"convolution_{number}",
-                **_initializers(initialization, fan_in=3 * 3 * channels),
-            )
-            trunk.append(convolution)
+            trunk.append(_convolution(number, filters, channels, initialization))
+            if rate is not None and number in DROPOUT_AFTER:
+                trunk.append(layers.Dropout(rate, name=f"dropout_{number}"))
             channels = filters
-        end = [layers.MaxPooling2D(2, strides=2, name=f"pool_{stage}")]
-        if number in DROPOUT_AFTER and place in ("before_pools", "behind_pools"):
-            dropout = layers.Dropout(rate, name=f"dropout_{number}")
-            end = [dropout, *end] if place == "before_pools" else [*end, dropout]
-        trunk += end
+        trunk.append(layers.MaxPooling2D(2, strides=2, name=f"pool_{stage}"))
     return trunk
+
+
+def _convolution(number, filters, channels, initialization):
+    return layers.Conv2D(
+        filters,
+        3,
+        padding="same",
+        activation="relu",
+        name=f"convolution_{number}",
+        **_initializers(initialization, fan_in=3 * 3 * channels),
+    )
 
 
 def _dense(units, fan_in, initialization, **arguments):
@@ -383,8 +406,10 @@ def _check(input_shape, num_classes):
         raise UserError(f"num_classes is {num_classes!r}: give a whole number, at least 2")
 
 
-def _is_share(value):
-    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < 1
+def _check_share(name, value, meaning):
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if not (number and 0 <= value < 1):
+        raise UserError(f"{name} is {value!r}: the share of {meaning} must be in [0, 1)")
 
 
 def _check_flag(name, value):

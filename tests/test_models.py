@@ -185,19 +185,24 @@ def test_dropout_rate():
 
 
 @pytest.mark.parametrize(
-    ("place", "order"),
+    ("place", "before"),
     [
-        ("before_pools", "dropout_4 pool_2 dropout_5 pool_3 dropout_7 pool_4 average"),
-        ("behind_pools", "pool_2 dropout_4 pool_3 dropout_5 pool_4 dropout_7 average"),
-        ("before_classifier", "pool_2 pool_3 pool_4 average dropout"),
+        ("before_pools", ["convolution_1", "convolution_2", "convolution_3"]),
+        ("behind_pools", ["pool_1", "pool_2", "pool_3"]),
+        ("in_head", ["flatten", "hidden"]),
     ],
 )
-def test_dropout_stands_where_it_is_put(place, order):
-    model = models.build("average_pooling_dropout", rate=0.3, place=place)
-    names = [layer.name for layer in model.layers[5:-1] if "convolution" not in layer.name]
-    assert " ".join(names) == order
-    rates = {layer.rate for layer in model.layers if "dropout" in layer.name}
-    assert rates == {0.3} and model.count_params() == 1_132_842
+def test_the_practice_net_drops_where_it_is_told_to_and_begins_with_the_same_weights(place, before):
+    keras.utils.set_random_seed(0)
+    model = models.build("practice", rate=0.3, place=place)
+    rates = [getattr(layer, "rate", 0) for layer in model.layers]
+    assert set(rates) == {0, 0.3} and model.count_params() == 288_554
+    assert [model.layers[i - 1].name for i, rate in enumerate(rates) if rate] == before
+    keras.utils.set_random_seed(0)
+    without = models.build("practice")
+    assert not any(getattr(layer, "rate", 0) for layer in without.layers)
+    for ours, theirs in zip(model.get_weights(), without.get_weights(), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
 
 
 @each_variant
@@ -236,19 +241,15 @@ def test_other_image_shapes(variant, shape):
         ("average_pooling_dropout", {"rate": 50}, "rate is 50"),
         ("average_pooling_dropout", {"rate": "0.5"}, "rate is '?0.5'?"),
         ("average_pooling_dropout", {"rate": None}, "rate is None"),
-        ("average_pooling_dropout", {"place": "pools"}, "no place 'pools'; choose one of: before_"),
-        (
-            "average_pooling_dropout",
-            {"place": "before_classifier", "classifier": False},
-            "without a classifier no dropout stands before it",
-        ),
+        ("practice", {"rate": 1.0}, r"rate is 1.0: .*\[0, 1\)"),
+        ("practice", {"place": "pools"}, "no place 'pools'; choose one of: before_pools, behind_"),
         ("average_pooling", {"classifier": False, "num_classes": 257}, "257 classes need"),
         ("average_pooling", {"initialization": "torch"}, "'torch'; choose 'pytorch' or 'keras'"),
         ("fully_connected", {"initialization": None}, "choose 'pytorch' or 'keras'"),
         (
             "resnet",
             {},
-            "'resnet'.*: fully_connected, average_pooling, average_pooling_dropout, whitened$",
+            r"'resnet'.*: fully_connected, average_pooling, \w+, practice, whitened$",
         ),
     ],
 )
