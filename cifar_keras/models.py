@@ -1,8 +1,8 @@
-"""What is trained: one convolutional trunk, three endings, logits out; and two other nets.
+"""What is trained: one convolutional trunk, three endings, logits out; and the whitened net.
 
 The trunk is the reference project's: seven 3x3 convolutions in four stages, each stage closed by
 a 2x2 max-pool of stride 2. Only what follows the last pool differs between the three nets. The
-whitened net is another family, made to learn more from less computation; practice is small.
+whitened net is another family, made to learn more from less computation.
 """
 
 import inspect
@@ -17,12 +17,12 @@ from keras import layers
 
 from cifar_keras.errors import UserError
 from cifar_keras.layers import BatchNormalization, Dirac, silu
+from cifar_keras.practice import build_practice
 
 # Filters of the convolutions, stage by stage; every stage ends in a max-pool.
 TRUNK = ((16, 32), (64, 128), (128,), (256, 256))
 # The reference project drops out after the ReLUs of these convolutions, before their pools.
 DROPOUT_AFTER = (4, 5, 7)
-PLACES = ("before_pools", "behind_pools", "in_head")  # of the practice net's dropout
 # Of a stage: more do not fit into a computer's memory, or an hour's patience.
 MOST_FILTERS, MOST_DEPTH = 4096, 64
 # How weights are drawn; "dirac" is for convolutions alone.
@@ -107,48 +107,11 @@ def build_average_pooling_dropout(
     Raises:
         UserError: an argument is outside the ranges above.
     """
-    _check_share("rate", rate, "dropped activations")
+    if not _is_share(rate):
+        raise UserError(f"rate is {rate!r}: the share of dropped activations must be in [0, 1)")
     return _pooled(
         "average_pooling_dropout", input_shape, num_classes, classifier, initialization, rate
     )
-
-
-def build_practice(
-    rate: float = 0.0, place: str = "before_pools", initialization: str = "pytorch"
-) -> keras.Model:
-    """The practice net: convolutions of 16, 32 and 64 filters, each with a pool; 256 ReLU units.
-
-    Args:
-        rate: probability that an activation is dropped in training, in [0, 1).
-        place: where: "before_pools", "behind_pools", or "in_head", before and behind the units.
-        initialization: as in `build_fully_connected`.
-
-    Returns:
-        A Keras model, images (n, 32, 32, 3) to logits (n, 10); 288,554 trainable parameters.
-
-    Raises:
-        UserError: an argument is outside the ranges above.
-    """
-    _check_share("rate", rate, "dropped activations")
-    if place not in PLACES:
-        raise UserError(f"there is no place {place!r}; choose one of: {', '.join(PLACES)}")
-
-    def dropout(at, number):
-        return layers.Dropout(rate if at == place else 0.0, name=f"dropout_{at}_{number}")
-
-    # All that has weights comes first and draws its seeds: with dropout or not, nets begin alike.
-    convolutions = [
-        _convolution(number, filters, channels, initialization)
-        for number, (channels, filters) in enumerate([(3, 16), (16, 32), (32, 64)], start=1)
-    ]
-    hidden = _dense(256, 4 * 4 * 64, initialization, activation="relu", name="hidden")
-    logits = _dense(10, 256, initialization, name="logits")
-    net = [layers.Input((32, 32, 3), name="image")]
-    for number, convolution in enumerate(convolutions, start=1):
-        pool = layers.MaxPooling2D(2, strides=2, name=f"pool_{number}")
-        net += [convolution, dropout(PLACES[0], number), pool, dropout(PLACES[1], number)]
-    net += [layers.Flatten(name="flatten"), dropout(PLACES[2], 1), hidden, dropout(PLACES[2], 2)]
-    return keras.Sequential([*net, logits], name="practice")
 
 
 def build_whitened(
@@ -209,7 +172,11 @@ def build_whitened(
     if activation not in ("relu", "silu", "gelu"):
         raise UserError(f"there is no activation {activation!r}; choose 'relu', 'silu' or 'gelu'")
     _check_flag("residual", residual)
-    _check_share("momentum", momentum, "the running moments that stays")
+    if not _is_share(momentum):
+        raise UserError(
+            f"momentum is {momentum!r}: the share of the running moments that stays must be in "
+            "[0, 1)"
+        )
     function = silu if activation == "silu" else activation
     inputs = keras.Input(input_shape, name="image")
     channels = 2 * input_shape[2] * PATCH**2
@@ -345,23 +312,20 @@ def _trunk(channels, initialization, rate=None):
     for stage, stage_filters in enumerate(TRUNK, start=1):
         for filters in stage_filters:
             number += 1
-            trunk.append(_convolution(number, filters, channels, initialization))
+            convolution = layers.Conv2D(
+                filters,
+                3,
+                padding="same",
+                activation="relu",
+                name=f"convolution_{number}",
+                **_initializers(initialization, fan_in=3 * 3 * channels),
+            )
+            trunk.append(convolution)
             if rate is not None and number in DROPOUT_AFTER:
                 trunk.append(layers.Dropout(rate, name=f"dropout_{number}"))
             channels = filters
         trunk.append(layers.MaxPooling2D(2, strides=2, name=f"pool_{stage}"))
     return trunk
-
-
-def _convolution(number, filters, channels, initialization):
-    return layers.Conv2D(
-        filters,
-        3,
-        padding="same",
-        activation="relu",
-        name=f"convolution_{number}",
-        **_initializers(initialization, fan_in=3 * 3 * channels),
-    )
 
 
 def _dense(units, fan_in, initialization, **arguments):
@@ -406,10 +370,8 @@ def _check(input_shape, num_classes):
         raise UserError(f"num_classes is {num_classes!r}: give a whole number, at least 2")
 
 
-def _check_share(name, value, meaning):
-    number = isinstance(value, int | float) and not isinstance(value, bool)
-    if not (number and 0 <= value < 1):
-        raise UserError(f"{name} is {value!r}: the share of {meaning} must be in [0, 1)")
+def _is_share(value):
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < 1
 
 
 def _check_flag(name, value):

@@ -184,27 +184,6 @@ def test_dropout_rate():
         assert [layer.rate for layer in model.layers if "dropout" in layer.name] == [rate] * 3
 
 
-@pytest.mark.parametrize(
-    ("place", "before"),
-    [
-        ("before_pools", ["convolution_1", "convolution_2", "convolution_3"]),
-        ("behind_pools", ["pool_1", "pool_2", "pool_3"]),
-        ("in_head", ["flatten", "hidden"]),
-    ],
-)
-def test_the_practice_net_drops_where_it_is_told_to_and_begins_with_the_same_weights(place, before):
-    keras.utils.set_random_seed(0)
-    model = models.build("practice", rate=0.3, place=place)
-    rates = [getattr(layer, "rate", 0) for layer in model.layers]
-    assert set(rates) == {0, 0.3} and model.count_params() == 288_554
-    assert [model.layers[i - 1].name for i, rate in enumerate(rates) if rate] == before
-    keras.utils.set_random_seed(0)
-    without = models.build("practice")
-    assert not any(getattr(layer, "rate", 0) for layer in without.layers)
-    for ours, theirs in zip(model.get_weights(), without.get_weights(), strict=True):
-        np.testing.assert_array_equal(ours, theirs)
-
-
 @each_variant
 @pytest.mark.parametrize("shape", [(48, 32, 3), (32, 32, 1), (16, 16, 3), (40, 47, 2)])
 def test_other_image_shapes(variant, shape):
@@ -241,8 +220,6 @@ def test_other_image_shapes(variant, shape):
         ("average_pooling_dropout", {"rate": 50}, "rate is 50"),
         ("average_pooling_dropout", {"rate": "0.5"}, "rate is '?0.5'?"),
         ("average_pooling_dropout", {"rate": None}, "rate is None"),
-        ("practice", {"rate": 1.0}, r"rate is 1.0: .*\[0, 1\)"),
-        ("practice", {"place": "pools"}, "no place 'pools'; choose one of: before_pools, behind_"),
         ("average_pooling", {"classifier": False, "num_classes": 257}, "257 classes need"),
         ("average_pooling", {"initialization": "torch"}, "'torch'; choose 'pytorch' or 'keras'"),
         ("fully_connected", {"initialization": None}, "choose 'pytorch' or 'keras'"),
