@@ -144,12 +144,6 @@ def the_studies():
     assert {tuple(by_seed) for by_seed in recorded["full"].values()} == {(full.seeds[0],)}
     yield "of which the first seed is recorded and the others are still to come"
     yield "A single seed borrows the spread of the sample's seeds"
-    dropout, (_, (held_out, _)) = study.load("dropout"), data.load_sample_held_out()
-    runs = results.read_runs(dropout.folder)
-    assert {tuple(by_seed) for by_seed in runs.values()} == {dropout.seeds}
-    assert runs.keys() == dropout.variants.keys()
-    yield f"{dropout.recipe.epochs} epochs from {COUNT[len(dropout.seeds)]} seeds each"
-    yield f"looks at {len(held_out):,} training images that are held out"
 
 
 @fact
@@ -159,6 +153,16 @@ def losses_over_channels():
         for classifier in (False, True)
     ]
     yield "over {} channels, ours with a classifier over {} classes".format(*sizes)
+
+
+@fact
+def the_study_of_dropout():
+    dropout, (_, (held_out, _)) = study.load("dropout"), data.load_sample_held_out()
+    runs = results.read_runs(dropout.folder)
+    assert {tuple(by_seed) for by_seed in runs.values()} == {dropout.seeds}
+    assert runs.keys() == dropout.variants.keys()
+    yield f"{dropout.recipe.epochs} epochs from {COUNT[len(dropout.seeds)]} seeds each"
+    yield f"looks at {len(held_out):,} training images that are held out"
 
 
 @fact
