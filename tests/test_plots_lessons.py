@@ -12,10 +12,10 @@ SHARES = np.array([0.02, 0.02, 0.02, 0.2, 0.02, 0.6, 0.03, 0.03, 0.03, 0.03])
 MAP = np.log([[1.0, 2.0], [3.0, 4.0]])  # whose softmax is 10, 20, 30 and 40%
 
 LOSS = {
-    name: claims.Verdict(mean, mean - 0.05, mean + 0.05, 3)
+    name: claims.judge([mean - 0.02, mean, mean + 0.02])  # intervals of 0.05 to either side
     for name, mean in (("before pools, ½", 0.1), ("in head, ½", 0.06), ("behind pools, ½", -0.1))
 }
-ACCURACY = {name: claims.Verdict(1, -1, 3, 3) for name in LOSS}
+ACCURACY = {name: claims.judge([0, 1, 2]) for name in LOSS}  # which contain 0
 
 
 @pytest.fixture
