@@ -31,6 +31,7 @@ __all__ = [
     "load_held_out",
     "load_labels",
     "load_sample",
+    "load_sample_held_out",
     "load_test_labels",
     "normalize",
     "shift",
@@ -54,7 +55,7 @@ CHANNEL_MEAN = (0.4914, 0.4822, 0.4465)
 CHANNEL_STD = (0.2470, 0.2435, 0.2616)
 
 # What `load_data` knows.
-NAMES = ("sample", "full", "held-out")
+NAMES = ("sample", "sample-held-out", "full", "held-out")
 # What `normalize` knows.
 NORMALIZATIONS = ("symmetric", "standardized", "unit", "none")
 
@@ -178,8 +179,27 @@ def load_held_out() -> Dataset:
     return (images[:-HELD_OUT], labels[:-HELD_OUT]), (images[-HELD_OUT:], labels[-HELD_OUT:])
 
 
+def load_sample_held_out() -> Dataset:
+    """What the lessons choose on: the sample's training images alone, split as they split them.
+
+    Returns:
+        ((x_train, y_train), (x_validation, y_validation)), 4,000 and 1,000 training images with as
+        many of each class, as `load_sample()` returns its two parts. No test image is in it.
+
+    Raises:
+        UserError: a file of the sample is missing or damaged.
+    """
+    from sklearn.model_selection import train_test_split  # takes a second to import
+
+    (images, labels), _ = load_sample()
+    x_train, x_validation, y_train, y_validation = train_test_split(
+        images, labels, test_size=1000, stratify=labels, random_state=0
+    )
+    return (x_train, y_train), (x_validation, y_validation)
+
+
 def load_data(name: str | None = None) -> Dataset:
-    """`load_sample()` for "sample", `load_cifar10()` for "full", `load_held_out()` for "held-out".
+    """What the loader of that name gives: `load_cifar10()` for "full", for others `load_NAME()`.
 
     Args:
         name: one of `NAMES`, or None for what $CIFAR_KERAS_DATA says ("sample" if unset).
@@ -188,9 +208,14 @@ def load_data(name: str | None = None) -> Dataset:
         UserError: another name; or as the functions do.
     """
     name = name or os.environ.get("CIFAR_KERAS_DATA") or "sample"
-    loaders = {"sample": load_sample, "full": load_cifar10, "held-out": load_held_out}
+    loaders = {
+        "sample": load_sample,
+        "sample-held-out": load_sample_held_out,
+        "full": load_cifar10,
+        "held-out": load_held_out,
+    }
     if name not in NAMES:
-        raise UserError(f"unknown data set {name!r}; use 'sample', 'full' or 'held-out'")
+        raise UserError(f"unknown data set {name!r}; use one of: {', '.join(NAMES)}")
     return loaders[name]()
 
 

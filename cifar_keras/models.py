@@ -17,6 +17,7 @@ from keras import layers
 
 from cifar_keras.errors import UserError
 from cifar_keras.layers import BatchNormalization, Dirac, silu
+from cifar_keras.practice import build_practice
 
 # Filters of the convolutions, stage by stage; every stage ends in a max-pool.
 TRUNK = ((16, 32), (64, 128), (128,), (256, 256))
@@ -240,6 +241,7 @@ BUILDERS = {
     "fully_connected": build_fully_connected,
     "average_pooling": build_average_pooling,
     "average_pooling_dropout": build_average_pooling_dropout,
+    "practice": build_practice,
     "whitened": build_whitened,
 }
 

@@ -1,15 +1,15 @@
-"""The two figures that return in the lessons; the rules are those of `plots`."""
+"""Figures that return in Part I, and those of lessons 05 and 12; the rules are those of `plots`."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 
 import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from numpy.typing import ArrayLike
 
-from cifar_keras import data, style
+from cifar_keras import claims, data, style
 from cifar_keras.errors import UserError
-from cifar_keras.style import BLUE, FAINT, INK, ORANGE
+from cifar_keras.style import BLUE, FAINT, INK, ORANGE, VERMILION
 
 # What happens to an image in a training, and what each box says once it is known.
 PATH = {
@@ -122,5 +122,84 @@ def ten_bars(image: ArrayLike, probabilities: ArrayLike, label: int) -> Figure:
         f"A photograph of class {data.CLASS_NAMES[true]}, and beside it ten horizontal bars from 0 "
         "to 100%, one for each class: the probabilities that a network gives. The bar of the true "
         "class is orange, the others are blue."
+    )
+    return figure
+
+
+def pooling_weights(scores: ArrayLike) -> Figure:
+    """A feature map, and how much each of its positions counts in three ways of pooling.
+
+    The mean counts all positions alike; attention by the softmax of their scores, for which the
+    map itself is taken; the maximum counts the largest alone.
+
+    Args:
+        scores: floats (height, width), one feature map.
+
+    Raises:
+        UserError: another shape.
+    """
+    scores = np.asarray(scores, dtype=float)
+    if scores.ndim != 2:
+        raise UserError(
+            f"pooling_weights takes one feature map, got shape {scores.shape}: "
+            "pass maps[0, :, :, channel]"
+        )
+    softmax = np.exp(scores - scores.max())
+    shares = {
+        "mean": np.full(scores.shape, 1 / scores.size),
+        "attention": softmax / softmax.sum(),
+        "maximum": (np.arange(scores.size) == scores.argmax()).reshape(scores.shape),
+    }
+    figure, axes = style.subplots(9, 2.7, 1, 4)
+    for axis, (name, grid) in zip(axes, {"feature map": scores, **shares}.items(), strict=True):
+        form, top = ("{:.1f}", max(scores.max(), 1e-9)) if name == "feature map" else ("{:.0%}", 1)
+        style.picture(axis, grid, cmap="Blues", vmin=0, vmax=2 * top)  # pale enough for the numbers
+        axis.set_title(name, fontsize=10, color=INK)
+        for (row, column), value in np.ndenumerate(grid):
+            axis.text(column, row, form.format(value), ha="center", va="center", fontsize=9)
+    counts = [f"{np.max(grid):.0%} in the {name}" for name, grid in shares.items()]
+    figure.suptitle("The largest position counts " + ", ".join(counts).replace("the att", "att"))
+    figure.set_label(
+        f"Four grids of {scores.shape[0]} by {scores.shape[1]} positions: a feature map with its "
+        "numbers, and the share with which each position counts in the mean, in attention pooling "
+        "and in the maximum."
+    )
+    return figure
+
+
+def dropout_gains(
+    loss: Mapping[str, claims.Verdict], accuracy: Mapping[str, claims.Verdict]
+) -> Figure:
+    """What dropout gains over none, by where it stands and how much it drops, with 95% intervals.
+
+    Args:
+        loss: how much lower the lowest loss is, in nats, by the name of the variant.
+        accuracy: how much higher the final accuracy is, in percentage points, by the same names.
+    """
+    looks = {claims.HOLDS: ("o", BLUE, BLUE), claims.FAILS: ("X", VERMILION, VERMILION)}
+    figure, axes = style.subplots(9, 1.3 + 0.35 * len(loss), 1, 2, sharey=True)
+    units = ("lowest loss, lower by (nats)", "final accuracy, higher by (points)")
+    for axis, verdicts, unit in zip(axes, (loss, accuracy), units, strict=True):
+        for row, verdict in enumerate(verdicts.values()):
+            marker, color, face = looks.get(verdict.word, ("s", FAINT, "white"))
+            axis.plot([verdict.low, verdict.high], [row, row], color=color, linewidth=1.8)
+            axis.plot(verdict.mean, row, marker, color=color, markerfacecolor=face)
+        axis.axvline(0, color=INK, linewidth=0.8)
+        axis.set(xlabel=unit, ylim=(len(verdicts) - 0.5, -0.5))
+        axis.locator_params(axis="x", nbins=5)
+        style.grid(axis, "x")
+    axes[0].set_yticks(range(len(loss)), loss)
+    lower, higher = (
+        sum(verdict.word == claims.HOLDS for verdict in verdicts.values())
+        for verdicts in (loss, accuracy)
+    )
+    figure.suptitle(
+        f"Of {len(loss)} variants with dropout, {lower} reach a lower loss and {higher} a higher "
+        "accuracy"
+    )
+    figure.set_label(
+        "What dropout gains over none, as dots with their intervals, left in lowest loss and right "
+        f"in final accuracy: {', '.join(loss)}. Blue dots: the interval lies above 0; red crosses: "
+        "below 0; grey squares: it contains 0."
     )
     return figure

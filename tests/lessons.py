@@ -35,6 +35,13 @@ def setup_of(path):
     return "\n".join(cell.source for cell in tagged(path, "exercise-setup"))
 
 
+def stated_minutes(path):
+    """For how long a lesson computes on two cores, as its first cell says."""
+    said = re.search(r"about (half a|\d+)(½?) (minute|second)", prose(path)[0])
+    number = (0.5 if said[1] == "half a" else float(said[1])) + 0.5 * bool(said[2])
+    return number / (60 if said[3] == "second" else 1)
+
+
 def find_exercises(path):
     """(cell of the answer, cell of the check) of every exercise of a notebook."""
     cells = code_cells(path)

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from sklearn.model_selection import train_test_split
 
 from cifar_keras import data, results, sources
 from cifar_keras.errors import UserError
@@ -186,7 +187,7 @@ def test_load_data_chooses_by_name_then_by_environment(monkeypatch):
     assert data.load_data() == "the full set"
     assert data.load_data("sample") == "the sample"
     monkeypatch.setenv("CIFAR_KERAS_DATA", "fulll")
-    with pytest.raises(UserError, match="'fulll'; use 'sample', 'full' or 'held-out'"):
+    with pytest.raises(UserError, match="'fulll'; use one of: sample, sample-held-out, full"):
         data.load_data()
 
 
@@ -394,6 +395,17 @@ def test_held_out_images_are_training_images(monkeypatch):
     assert np.array_equal(np.concatenate([x, x_validation]), numbers)
     assert np.array_equal(np.concatenate([y, y_validation])[:, 0], numbers)
     assert len(x_validation) == 5000
+
+
+def test_the_sample_s_held_out_images_are_the_lessons_validation_images():
+    (images, labels), _ = data.load_sample()
+    (x, y), (x_validation, y_validation) = data.load_data("sample-held-out")
+    parts = train_test_split(images, labels, test_size=1000, stratify=labels, random_state=0)
+    assert all(map(np.array_equal, (x, x_validation, y, y_validation), parts))
+    assert np.array_equal(np.bincount(y_validation.ravel()), [100] * 10)
+    both = np.concatenate([x, x_validation])
+    assert {image.tobytes() for image in both} == {image.tobytes() for image in images}
+    assert np.array_equal(data.load_labels("sample-held-out"), y_validation.ravel())
 
 
 def test_shift_moves_each_image_by_its_own_pixels():

@@ -21,6 +21,7 @@ from lessons import (
     read,
     run,
     setup_of,
+    stated_minutes,
     tagged,
     tags,
 )
@@ -95,6 +96,16 @@ class TestNotebook:
         lengths = [len(cell.source.splitlines()) for cell in code_cells(path)]
         assert statistics.median(lengths) <= 8
         assert max(lengths) <= 30
+
+
+@pytest.mark.parametrize(
+    "path",
+    [path for path in PATHS if "cifar_keras" in read(path).metadata],
+    ids=lambda path: path.stem,
+)
+def test_the_time_stated_is_within_a_factor_of_two_of_what_was_computed(path):
+    measured = read(path).metadata["cifar_keras"]["computing_seconds"] / 60
+    assert measured / 2 <= stated_minutes(path) <= 2 * measured
 
 
 def test_few_outputs_escape_comparison():

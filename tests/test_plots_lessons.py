@@ -1,13 +1,21 @@
-"""Whether the two figures that return in the lessons say what they show."""
+"""Whether the figures of the lessons of Part I, and of lesson 12, say what they show."""
 
 import numpy as np
 import pytest
 
-from cifar_keras import plots_lessons
+from cifar_keras import claims, plots_lessons
 from cifar_keras.errors import UserError
 
 IMAGE = np.random.default_rng(0).integers(0, 256, (32, 32, 3)).astype("uint8")
 SHARES = np.array([0.02, 0.02, 0.02, 0.2, 0.02, 0.6, 0.03, 0.03, 0.03, 0.03])
+
+MAP = np.log([[1.0, 2.0], [3.0, 4.0]])  # whose softmax is 10, 20, 30 and 40%
+
+LOSS = {
+    name: claims.judge([mean - 0.02, mean, mean + 0.02])  # intervals of 0.05 to either side
+    for name, mean in (("before pools, ½", 0.1), ("in head, ½", 0.06), ("behind pools, ½", -0.1))
+}
+ACCURACY = {name: claims.judge([0, 1, 2]) for name in LOSS}  # which contain 0
 
 
 @pytest.fixture
@@ -15,6 +23,8 @@ def figures():
     return {
         "path": plots_lessons.path(3),
         "ten_bars": plots_lessons.ten_bars(IMAGE, SHARES, 3),
+        "dropout_gains": plots_lessons.dropout_gains(LOSS, ACCURACY),
+        "pooling_weights": plots_lessons.pooling_weights(MAP),
     }
 
 
@@ -84,3 +94,28 @@ def test_the_bar_of_the_true_class_looks_different(figures):
 def test_numbers_of_another_kind_get_advice(image, shares, advice):
     with pytest.raises(UserError, match=advice):
         plots_lessons.ten_bars(image, shares, 3)
+
+
+def test_the_title_says_what_the_largest_position_counts(figures):
+    title = figures["pooling_weights"].get_suptitle()
+    expected = "25% in the mean, 40% in attention, 100% in the maximum"
+    assert title == f"The largest position counts {expected}"
+    texts = [[text.get_text() for text in axis.texts] for axis in figures["pooling_weights"].axes]
+    assert texts[2] == ["10%", "20%", "30%", "40%"]
+    assert texts[3] == ["0%", "0%", "0%", "100%"]
+    flat = plots_lessons.pooling_weights(np.zeros((2, 2))).get_suptitle()
+    assert "25% in the mean, 25% in attention" in flat
+
+
+def test_the_title_counts_what_gains(figures):
+    title = figures["dropout_gains"].get_suptitle()
+    assert "Of 3 variants with dropout, 2 reach a lower loss and 0 a higher" in title
+    other = plots_lessons.dropout_gains(ACCURACY, LOSS).get_suptitle()
+    assert "Of 3 variants with dropout, 0 reach a lower loss and 2 a higher" in other
+    markers = [line.get_marker() for line in figures["dropout_gains"].axes[0].lines[1:-1:2]]
+    assert markers == ["o", "o", "X"]
+
+
+def test_many_feature_maps_are_refused():
+    with pytest.raises(UserError, match="takes one feature map"):
+        plots_lessons.pooling_weights(np.zeros((4, 4, 64)))

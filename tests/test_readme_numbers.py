@@ -10,17 +10,16 @@ from importlib import metadata
 from pathlib import Path
 
 import epoch_time
-import nbformat
 import pytest
 import time_to_accuracy
 import update_readme
+from lessons import PATHS, stated_minutes
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 
 from cifar_keras import claims, data, models, results, study
 
 ROOT = Path(__file__).parents[1]
-NOTEBOOKS = sorted((ROOT / "notebooks").glob("[0-9]*.ipynb"))
 COUNT = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"]
 COUNT += ["eleven", "twelve", "thirteen"]
 # A number in digits, or in a word that is one.
@@ -62,7 +61,7 @@ def fact(function):
 @fact
 def the_course():
     conclusions = {re.match(r"\d+", claim.number)[0] for claim in claims.CLAIMS}
-    yield f"A course in {COUNT[len(NOTEBOOKS)]} notebooks"
+    yield f"A course in {COUNT[len(PATHS)]} notebooks"
     yield f"trained them once and drew {COUNT[len(conclusions)]} conclusions"
     nets = COUNT[len(results.VARIANTS)]
     yield from (f"told with {nets} small", f"The {nets} networks", f"comparison of the {nets}")
@@ -96,15 +95,12 @@ def installed_bytes():
 @fact
 def minutes_of_computing():
     readme, minutes = (ROOT / "README.md").read_text(encoding="utf-8"), []
-    for path in NOTEBOOKS:
-        first = nbformat.read(path, as_version=4).cells[0].source
-        said = re.search(r"about (half a|\d+½?) (minute|second)", first)
-        number = 0.5 if said[1] == "half a" else float(said[1].replace("½", ".5"))
-        minutes.append(math.ceil(number / (60 if said[2] == "second" else 1)))
+    for path in PATHS:
+        minutes.append(math.ceil(stated_minutes(path)))
         [row] = re.findall(rf"{path.name}\).* \| (\d+ min) \|", readme)
         assert row == f"{minutes[-1]} min"
         yield f"| {row} |"
-    yield f"{COUNT[len(NOTEBOOKS)]} notebooks compute for about {sum(minutes)} minutes"
+    yield f"{COUNT[len(PATHS)]} notebooks compute for about {sum(minutes)} minutes"
 
 
 @fact
@@ -157,6 +153,16 @@ def losses_over_channels():
         for classifier in (False, True)
     ]
     yield "over {} channels, ours with a classifier over {} classes".format(*sizes)
+
+
+@fact
+def the_study_of_dropout():
+    dropout, (_, (held_out, _)) = study.load("dropout"), data.load_sample_held_out()
+    runs = results.read_runs(dropout.folder)
+    assert {tuple(by_seed) for by_seed in runs.values()} == {dropout.seeds}
+    assert runs.keys() == dropout.variants.keys()
+    yield f"{dropout.recipe.epochs} epochs from {COUNT[len(dropout.seeds)]} seeds each"
+    yield f"looks at {len(held_out):,} training images that are held out"
 
 
 @fact

@@ -11,7 +11,7 @@ PACKAGE = Path(__file__).parents[1] / "cifar_keras"
 ORDER = [
     *("errors", "machine", "files", "terminal", "environment"),
     *("formats", "sources", "data"),
-    *("layers", "models", "optimizers"),
+    *("layers", "practice", "models", "optimizers"),
     *("results", "callbacks", "training", "evaluation", "study", "verification"),
     *("claims", "measure", "inspection", "exercises"),
     "style",

@@ -274,8 +274,8 @@ def test_the_full_study_is_the_reference_project_s():
 def test_an_unknown_study_is_one_line(capsys):
     assert main(["study", "status", "fulll"]) == 2
     assert capsys.readouterr().err == (
-        "error: there is no study 'fulll'; choose one of: compact, compact_sgd, full, ladder, "
-        "ladder_full, quick, seeds, strong, strong_muon\n"
+        "error: there is no study 'fulll'; choose one of: compact, compact_sgd, dropout, full, "
+        "ladder, ladder_full, quick, seeds, strong, strong_muon\n"
     )
 
 
@@ -340,7 +340,7 @@ def test_what_has_a_default_may_be_left_out(write):
     ("old", "new", "named"),
     [
         # the study's own values
-        ('data = "sample"', "", "data is missing; give one of sample, full, held-out"),
+        ('data = "sample"', "", "data is missing; give one of sample, sample-held-out, full"),
         ('"sample"', '"all"', "data is 'all'; give one of"),
         ('"sample"', "3", "data is 3; give one of"),
         ("[0, 4294967295]", "[0, 4294967296]", "give different whole numbers from 0 to 2**32 - 1"),
