@@ -265,21 +265,6 @@ def basis(runs: Runs, images: int, variants: Sequence[str] = results.VARIANTS) -
     return f"{said} ({steps(epochs, images):,} steps)" + ("" if corrected else ", not corrected")
 
 
-def bootstrap_interval(differences: np.ndarray) -> tuple[float, float]:
-    """95% bootstrap interval of a mean (BCa; Efron 1987, J. Am. Stat. Assoc. 82), in their unit.
-
-    Needs no normal distribution, but many values: from ten it is too narrow, and covers the truth
-    less often than it says.
-
-    Args:
-        differences: at least two different numbers.
-    """
-    interval = stats.bootstrap(
-        (np.asarray(differences),), np.mean, n_resamples=9999, rng=np.random.default_rng(0)
-    ).confidence_interval
-    return float(interval.low), float(interval.high)
-
-
 def mcnemar(one: np.ndarray, other: np.ndarray) -> tuple[int, int, float]:
     """Whether two nets differ on the same test images: McNemar's exact test.
 

@@ -173,12 +173,6 @@ def test_steps_are_the_reference_s():
         assert re.search(r"epoch (\d+) \(step ([\d,]+)\)", BY_NUMBER[number].sentence)
 
 
-def test_the_bootstrap_agrees_with_student_on_many_normal_values():
-    values = np.random.default_rng(1).normal(3, 2, 400)
-    verdict = claims.judge(values)
-    assert claims.bootstrap_interval(values) == pytest.approx((verdict.low, verdict.high), abs=0.02)
-
-
 def test_mcnemar_is_the_exact_one():
     # 1 against 9 tosses: p = 2 · (1 + 10) / 1024.
     one = np.array([True] * 1 + [False] * 9 + [True] * 50 + [False] * 5)
