@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import NullFormatter
+from matplotlib.ticker import MaxNLocator, NullFormatter
 from scipy import stats
 
 from cifar_keras import claims, results, style
@@ -328,6 +328,7 @@ def run_among_recorded(history: History, recorded: Mapping[int, History], seed: 
     values = results.column(history, "test_accuracy")
     axis.plot(epochs, values, color=VERMILION, linewidth=2.2, marker="o", label=f"seed {seed}")
     style.over_epochs(axis, "test accuracy")
+    axis.yaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))  # not 37.5%
     axis.legend(frameon=False, loc="lower right")
     last = [other[len(history) - 1]["test_accuracy"] for other in recorded.values()]
     inside = min(last) <= values[-1] <= max(last)

@@ -143,6 +143,7 @@ def test_a_run_lies_among_the_recorded_ones_or_outside(make_history):
             make_history([0.25, accuracy], [2, 1]), {0: rising, 1: falling}, 5
         )
         assert title(figure) == f"After 2 epochs seed 5 lies {word} the 2 recorded seeds"
+        assert all(round(100 * tick, 6).is_integer() for tick in figure.axes[0].get_yticks())
 
 
 def test_one_epoch_is_a_point_on_whole_ticks(make_history):
