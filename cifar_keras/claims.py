@@ -1,16 +1,18 @@
 """The reference project's conclusions, as statements that a number can refute; their verdicts."""
 
 import math
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy import stats
 
 from cifar_keras import results
-from cifar_keras.errors import UserError
 from cifar_keras.results import History, Runs
 
+# One rule makes all verdicts. From this many seeds on, those on several claims are corrected for
+# their number; from fewer the correction could hardly let any claim hold.
+CORRECTED_FROM = 5
 HOLDS, FAILS, OPEN = "holds", "does not hold", "cannot be told"
 # The same three nets as the reference project had them: pooled channels are the logits.
 WITHOUT_CLASSIFIER = (
@@ -26,11 +28,12 @@ class Claim:
 
     Args:
         number: of the conclusion; those of one sentence share a number and have letters.
-        sentence: the conclusion.
+        sentence: the conclusion; steps are the reference project's, of 64 images each.
         statement: what is measured, and what has to be positive for the conclusion to hold.
         unit: of the score; "points" are percentage points of test accuracy.
         score: from the histories of fully connected, average pooling and average pooling with
             dropout, trained from one seed, to a number; not a number where the runs are too short.
+            Epochs are counted as passes over the runs' own training images.
     """
 
     number: str
@@ -42,26 +45,44 @@ class Claim:
 
 @dataclass(frozen=True)
 class Verdict:
-    """Mean score with its 95% interval, and the word it comes to."""
+    """Mean of paired differences with its 95% interval, and the word it comes to.
+
+    Args:
+        mean, low, high: the mean and its interval, in the unit of the differences; the bounds are
+            not numbers where there is a single run, nor is the mean where runs are too short.
+        runs: how many differences there are, one for each seed.
+        p: how probable a mean as far from 0 would be if the true one were 0; below 0.05 where the
+            interval leaves 0 aside, unless it is corrected for a family of claims.
+    """
 
     mean: float
     low: float
     high: float
     runs: int
+    p: float
 
     @property
     def word(self) -> str:
-        if self.low > 0:
-            return HOLDS
-        return FAILS if self.high < 0 else OPEN
+        if not self.p < 0.05:
+            return OPEN
+        return HOLDS if self.mean > 0 else FAILS
 
     def __str__(self) -> str:
         if math.isnan(self.mean):
             return f"{self.word}: too few epochs"
         interval = f"{self.low:+.2f} … {self.high:+.2f}"
-        if math.isnan(self.low):
-            interval = "no spread known"
+        if self.runs == 1:
+            interval = "one seed, no interval"
         return f"{self.word}: {self.mean:+.2f} ({interval})"
+
+
+def steps(epochs: float, images: int = 50_000) -> int:
+    """How many steps the reference project's batches of 64 make of some epochs.
+
+    Args:
+        epochs: passes over all training images. images: how many of them.
+    """
+    return round(epochs * math.ceil(images / 64))
 
 
 def _loss(history, first=1, last=None):
@@ -92,14 +113,14 @@ CLAIMS = (
     ),
     Claim(
         "2a",
-        "Up to epoch 40, average pooling has the lower loss.",
+        f"Up to epoch 40 (step {steps(40):,}), average pooling has the lower loss.",
         "mean test loss of epochs 1 to 40, fully connected minus pooling",
         "nats",
         lambda connected, pooled, dropped: _loss(connected, 1, 40) - _loss(pooled, 1, 40),
     ),
     Claim(
         "2b",
-        "After epoch 40, average pooling has the higher loss.",
+        f"After epoch 40 (step {steps(40):,}), average pooling has the higher loss.",
         "mean test loss from epoch 41, pooling minus fully connected",
         "nats",
         lambda connected, pooled, dropped: _loss(pooled, 41) - _loss(connected, 41),
@@ -122,7 +143,7 @@ CLAIMS = (
     ),
     Claim(
         "5",
-        "After epoch 20, dropout has the lowest loss.",
+        f"After epoch 20 (step {steps(20):,}), dropout has the lowest loss.",
         "mean test loss from epoch 21, the lower of the others minus dropout",
         "nats",
         lambda connected, pooled, dropped: (
@@ -156,66 +177,92 @@ def scores(claim: Claim, runs: Runs, variants: Sequence[str] = results.VARIANTS)
     return np.array([claim.score(*histories) for histories in zip(*by_variant, strict=True)])
 
 
-def judge(
-    differences: Sequence[float] | np.ndarray, spread_of: Sequence[float] | np.ndarray | None = None
-) -> Verdict:
+def judge(differences: Sequence[float] | np.ndarray) -> Verdict:
     """The verdict on differences which a claim says are positive, one for each seed.
 
-    The interval is Student's: mean ± t · s / √n. A single run has no spread of its own; it borrows
-    that of other runs, as if the same difference scattered there as much as here.
+    The interval is Student's: mean ± t · s / √n, with t for n - 1 degrees of freedom.
 
     Args:
-        differences: numbers (n,), n ≥ 1. spread_of: at least two numbers whose standard deviation
-            is s if n is 1.
+        differences: numbers (n,), n ≥ 1.
 
     Returns:
-        A `Verdict`; its bounds are not numbers if the differences are not.
-
-    Raises:
-        UserError: one difference, and no spread to borrow.
+        A `Verdict`. One difference has a mean and no interval; differences that are not numbers
+        have neither.
     """
-    sample = differences if len(differences) > 1 else spread_of
-    if sample is None or len(sample) < 2:
-        raise UserError("one difference has no spread: record a second seed, or name other runs")
     n, mean = len(differences), float(np.mean(differences))
-    t = stats.t.ppf(0.975, len(sample) - 1)
-    half_width = float(t * np.std(sample, ddof=1) / math.sqrt(n))
-    return Verdict(mean, mean - half_width, mean + half_width, n)
+    if n == 1:
+        return Verdict(mean, math.nan, math.nan, n, math.nan)
+    error = float(np.std(differences, ddof=1)) / math.sqrt(n)
+    reach = float(stats.t.ppf(0.975, n - 1)) * error
+    p = float(2 * stats.t.sf(abs(mean) / error, n - 1)) if error else float(mean == 0)
+    return Verdict(mean, mean - reach, mean + reach, n, p)
 
 
-def verdicts(
-    runs: Runs, variants: Sequence[str] = results.VARIANTS, like: Runs | None = None
-) -> list[Verdict]:
-    """The `Verdict` on each of `CLAIMS`.
+def judge_family(families: Iterable[Sequence[float] | np.ndarray]) -> list[Verdict]:
+    """The verdicts on several claims that are judged together.
+
+    Each has its own interval, as in `judge`. From `CORRECTED_FROM` seeds on the words follow
+    p-values by Holm's correction (`holm`), so that a claim may be open though its interval leaves
+    0 aside.
 
     Args:
-        runs, variants: as in `scores`.
-        like: other runs of these variants, whose spread a single seed borrows, as in `judge`.
-
-    Raises:
-        UserError: as `scores` and `judge` do.
+        families: of each claim its differences, as in `judge`.
     """
+    found = [judge(differences) for differences in families]
+    corrected = holm([verdict.p for verdict in found])
     return [
-        judge(
-            scores(claim, runs, variants), None if like is None else scores(claim, like, variants)
-        )
-        for claim in CLAIMS
+        replace(verdict, p=float(p)) if verdict.runs >= CORRECTED_FROM else verdict
+        for verdict, p in zip(found, corrected, strict=True)
     ]
 
 
-def bootstrap_interval(differences: np.ndarray) -> tuple[float, float]:
-    """95% bootstrap interval of a mean (BCa; Efron 1987, J. Am. Stat. Assoc. 82), in their unit.
+def holm(p: Sequence[float] | np.ndarray) -> np.ndarray:
+    """p-values corrected for their number (Holm 1979, Scand. J. Stat. 6).
 
-    Needs no normal distribution, but many values: from ten it is too narrow, and covers the truth
-    less often than it says.
+    If all of m hypotheses are true, the smallest of the corrected values is below 0.05 with a
+    probability of at most 0.05. The smallest p-value is multiplied by m, the next by m - 1, and so
+    on; none is corrected to less than one before it.
 
     Args:
-        differences: at least two different numbers.
+        p: p-values (m,). Those that are not numbers are no hypotheses, and stay as they are.
+
+    Returns:
+        float array (m,), in the order of `p`.
     """
-    interval = stats.bootstrap(
-        (np.asarray(differences),), np.mean, n_resamples=9999, rng=np.random.default_rng(0)
-    ).confidence_interval
-    return float(interval.low), float(interval.high)
+    values = np.array(p, float)
+    known = np.flatnonzero(~np.isnan(values))
+    order = known[np.argsort(values[known])]
+    factors = np.arange(len(order), 0, -1)
+    values[order] = np.minimum(np.maximum.accumulate(factors * values[order]), 1)
+    return values
+
+
+def verdicts(runs: Runs, variants: Sequence[str] = results.VARIANTS) -> list[Verdict]:
+    """The `Verdict` on each of `CLAIMS`, as a family.
+
+    Args:
+        runs, variants: as in `scores`.
+
+    Raises:
+        UserError: as `scores` does.
+    """
+    return judge_family(scores(claim, runs, variants) for claim in CLAIMS)
+
+
+def basis(runs: Runs, images: int, variants: Sequence[str] = results.VARIANTS) -> str:
+    """What verdicts rest on, in words: "3 seeds, 25 epochs (1,975 steps), not corrected".
+
+    Args:
+        runs, variants: as in `scores`. images: how many training images an epoch passes.
+
+    Raises:
+        UserError: as `scores` does.
+    """
+    by_seed = results.paired(runs, variants)[variants[0]]
+    epochs = len(next(iter(by_seed.values())))
+    said = f"{plural(len(by_seed), 'seed')}, {plural(epochs, 'epoch')}"
+    corrected = not 1 < len(by_seed) < CORRECTED_FROM
+    return f"{said} ({steps(epochs, images):,} steps)" + ("" if corrected else ", not corrected")
 
 
 def mcnemar(one: np.ndarray, other: np.ndarray) -> tuple[int, int, float]:
@@ -238,36 +285,70 @@ def mcnemar(one: np.ndarray, other: np.ndarray) -> tuple[int, int, float]:
     return only_one, only_other, float(p)
 
 
-def reproduction_table(runs: Runs, reference: Mapping[str, History]) -> str:
+def reproduction_table(
+    runs: Runs, reference: Mapping[str, History], right: Mapping[str, np.ndarray]
+) -> str:
     """Repeated networks beside the reference project's, as a Markdown table.
 
     Args:
         runs: `{variant: {seed: history}}`; a variant whose name ends in `_no_classifier` stands
             beside the reference project's network without one.
         reference: `{variant: history}`.
+        right: `{variant: whether each run's final net is right on each image}`, as in
+            `results.spread`.
     """
     lines = [
-        "| network | seeds | final test accuracy | the reference's | final loss | its |",
-        "|---|--:|--:|--:|--:|--:|",
+        "| network | seeds | final test accuracy | the reference's | final loss | its "
+        f"| {' | '.join(results.SPREADS)} |",
+        "|---|--:|--:|--:|--:|--:|--:|--:|",
     ]
     for variant, by_seed in runs.items():
         theirs = reference[variant.removesuffix("_no_classifier")]
-        pairs = []
+        cells = [variant, str(len(by_seed))]
         for column, form in (("test_accuracy", ".1%"), ("test_loss", ".2f")):
             ours = np.mean([results.final(history, column) for history in by_seed.values()])
-            pairs += [format(ours, form), format(results.final(theirs, column), form)]
-        lines.append(f"| {variant} | {len(by_seed)} | {' | '.join(pairs)} |")
+            cells += [format(ours, form), format(results.final(theirs, column), form)]
+        lines.append(f"| {' | '.join([*cells, *results.spread_cells(right[variant])])} |")
+    return "\n".join(lines)
+
+
+def side_by_side(ours: Runs, theirs: Mapping[str, History]) -> str:
+    """What the claims measure on our nets without a classifier and on the reference project's.
+
+    Its runs are one experiment's and ours another's: no interval holds for both.
+
+    Args:
+        ours: `{variant: {seed: history}}`; the mean over the seeds that all three nets have.
+        theirs: `{variant: history}` of the reference project, one run each.
+    """
+    names = WITHOUT_CLASSIFIER
+    seeds = len(results.paired(ours, names)[names[0]])
+    alone = {variant: {0: history} for variant, history in theirs.items()}
+    lines = [
+        f"| claim | unit | ours, {plural(seeds, 'seed')} | the reference's, 1 seed |",
+        "|---|---|--:|--:|",
+    ]
+    for claim in CLAIMS:
+        values = scores(claim, ours, names).mean(), scores(claim, alone).mean()
+        cells = " | ".join(f"{value:+.2f}" for value in values)
+        lines.append(f"| {claim.number}. {claim.sentence} | {claim.unit} | {cells} |")
     return "\n".join(lines)
 
 
 def table(columns: Mapping[str, Sequence[Verdict]]) -> str:
-    """The verdicts as a Markdown table, one line for each claim.
+    """The verdicts as a Markdown table, one line for each claim; each cell ends in its seeds, n.
 
     Args:
         columns: `{heading: verdicts}`, verdicts in the order of `CLAIMS`.
     """
     lines = ["| claim | unit | " + " | ".join(columns) + " |", "|---|---|" + "---|" * len(columns)]
     for claim, verdicts in zip(CLAIMS, zip(*columns.values(), strict=True), strict=True):
-        cells = [f"{claim.number}. {claim.sentence}", claim.unit, *map(str, verdicts)]
+        said = (f"{verdict}, n = {verdict.runs}" for verdict in verdicts)
+        cells = [f"{claim.number}. {claim.sentence}", claim.unit, *said]
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
+
+
+def plural(number: int, noun: str) -> str:
+    """A number with its noun: "1 seed", "10 seeds"."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

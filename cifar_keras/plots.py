@@ -1,19 +1,18 @@
-"""The figures of images, trainings and claims: one function each, returning a `Figure`.
+"""The figures of images and trainings: one function each, returning a `Figure`.
 
 A figure's label (`figure.get_label()`) is its description in words, for whoever cannot see it;
 `style.show` displays both.
 """
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 from matplotlib.figure import Figure
 
-from cifar_keras import claims, results, style
+from cifar_keras import results, style
 from cifar_keras.results import History, Runs
-from cifar_keras.style import COLORS, FAINT, INK, LINES, STYLES
+from cifar_keras.style import FAINT, INK, STYLES
 
 if TYPE_CHECKING:  # it takes seconds to start
     from cifar_keras.environment import keras
@@ -42,57 +41,6 @@ def image_grid(
     figure.set_label(
         f"A grid of photographs, one row for each class ({', '.join(class_names)}), "
         f"{columns} images a row, each {width} by {height} pixels."
-    )
-    return figure
-
-
-def pixel_histograms(normalized: Mapping[str, np.ndarray]) -> Figure:
-    """The distribution of pixel values per colour channel, one panel for each normalisation.
-
-    Args:
-        normalized: `{method: float32 images (n, height, width, 3)}`.
-    """
-    figure, axes = style.subplots(3 * len(normalized), 3.2, 1, len(normalized))
-    for axis, (method, images) in zip(axes, normalized.items(), strict=True):
-        for channel, (name, color) in enumerate(
-            (("red", style.VERMILION), ("green", style.GREEN), ("blue", style.BLUE))
-        ):
-            values = images[..., channel].ravel()
-            axis.hist(values, bins=64, histtype="step", color=color, label=name, density=True)
-        axis.axvline(0, color=FAINT, linewidth=0.8, linestyle=":")
-        axis.set(title=f"“{method}”", xlabel="value fed to the network", yticks=[])
-    figure.axes[0].set_ylabel("density of pixels")
-    figure.axes[0].legend(frameon=False, fontsize=8)
-    ranges = [f"“{m}” {x.min():.3g} to {x.max():.3g}" for m, x in normalized.items()]
-    figure.suptitle(f"The values that the network is fed: {', '.join(ranges)}")
-    figure.set_label(
-        f"{len(normalized)} histograms of pixel values in red, green and blue, one for each "
-        f"normalisation ({', '.join(normalized)}), each on its own scale."
-    )
-    return figure
-
-
-def losses_by_scale(losses: Mapping[str, Sequence[float]]) -> Figure:
-    """Test loss over the epochs for inputs on different scales, on a logarithmic axis.
-
-    Args:
-        losses: `{method: test losses in nats, one an epoch}`.
-    """
-    figure, axis = style.subplots(7, 3.6)
-    for (method, values), color, line in zip(losses.items(), COLORS, LINES, strict=True):
-        epochs = range(1, len(values) + 1)
-        axis.plot(epochs, values, color=color, linestyle=line, linewidth=2.2, label=f"“{method}”")
-    axis.axhline(np.log(10), color=FAINT, linewidth=1)
-    axis.text(1, np.log(10), "guessing", color=INK, va="bottom", fontsize=9)
-    axis.set_yscale("log")
-    style.over_epochs(axis, "test loss")
-    axis.legend(frameon=False, loc="center right")
-    worst = max(losses, key=lambda method: losses[method][-1])
-    times = losses[worst][-1] / np.log(10)
-    figure.suptitle(f"“{worst}” ends highest, at {times:,.1f} times the loss of guessing")
-    figure.set_label(
-        "Test loss on a logarithmic axis over the epochs, a line for each scale of the input "
-        f"({', '.join(losses)}), and a thin line at the loss of guessing."
     )
     return figure
 
@@ -248,57 +196,6 @@ def reproduction(runs: Runs, reference: Mapping[str, History]) -> Figure:
     return figure
 
 
-def verdicts(columns: Mapping[str, Sequence[claims.Verdict]]) -> Figure:
-    """Every claim's score on several sets of runs, with 95% intervals: true to the right of 0.
-
-    Args:
-        columns: `{heading: verdicts}`, `claims.Verdict`s in the order of `claims.CLAIMS`.
-    """
-    looks = {  # marker, colour and filling
-        claims.HOLDS: ("o", style.BLUE, style.BLUE),
-        claims.FAILS: ("X", style.VERMILION, style.VERMILION),
-        claims.OPEN: ("s", FAINT, "white"),
-    }
-    rows = math.ceil((len(claims.CLAIMS) + 1) / 2)
-    figure, axes = style.subplots(10, 1 + 0.75 * len(claims.CLAIMS), rows, 2, sharey=True)
-    *panels, legend = axes.flat
-    for axis, claim, row in zip(
-        panels, claims.CLAIMS, zip(*columns.values(), strict=True), strict=True
-    ):
-        for place, verdict in enumerate(row):
-            marker, color, face = looks[verdict.word]
-            axis.plot([verdict.low, verdict.high], [place] * 2, color=color, linewidth=1.6)
-            axis.plot(verdict.mean, place, marker, color=color, markerfacecolor=face)
-        reach = 1.7 * np.nanmax([abs(verdict.mean) for verdict in row])
-        axis.set(xlim=(-reach, reach), xlabel=claim.unit, ylim=(len(columns) - 0.5, -0.5))
-        axis.axvline(0, color=INK, linewidth=0.8)
-        axis.set_title(f"{claim.number}. {claim.sentence}", loc="left", fontsize=10, color=INK)
-        axis.set_yticks(range(len(columns)), columns)
-    legend.axis("off")
-    for word, (marker, color, face) in looks.items():
-        legend.plot([], [], marker + "-", color=color, markerfacecolor=face, label=word)
-    legend.legend(
-        frameon=False, loc="center", title="interval of 95% that leaves 0 aside: the claim"
-    )
-    words = [verdict.word for each in columns.values() for verdict in each]
-    failed = [
-        f"{claim.number} on {heading}"
-        for heading, each in columns.items()
-        for claim, verdict in zip(claims.CLAIMS, each, strict=True)
-        if verdict.word == claims.FAILS
-    ]
-    finding = (
-        f"{words.count(claims.HOLDS)} of {len(words)} verdicts: the claim holds; "
-        f"{len(failed)}: it does not" + (f" ({', '.join(failed)})" if failed else "")
-    )
-    figure.suptitle(finding)
-    figure.set_label(
-        "Each claim's score as a dot with its interval, to the right of 0 where it is true, for "
-        f"{', '.join(columns)}. {finding}."
-    )
-    return figure
-
-
 def with_and_without_classifier(runs: Runs) -> Figure:
     """Test loss of both pooling nets, with the 10-way classifier left, without it right.
 
@@ -345,38 +242,6 @@ def _draw(axis, runs, column):
             axis.fill_between(
                 epochs, values.min(0), values.max(0), color=look.color, alpha=0.2, linewidth=0
             )
-
-
-def run_among_recorded(history: History, recorded: Mapping[int, History], seed: int) -> Figure:
-    """Test accuracy of one run against the recorded runs of the same variant.
-
-    Args:
-        history: the new run's. recorded: `{seed: history}`, at least as many epochs each.
-        seed: the new run's seed, for the legend.
-    """
-    figure, axis = style.subplots(7, 3.6)
-    epochs = results.column(history, "epoch")
-    for i, other in enumerate(recorded.values()):
-        values = results.column(other[: len(history)], "test_accuracy")
-        label = f"recorded seeds {', '.join(map(str, recorded))}" if i == 0 else None
-        axis.plot(epochs, values, color=FAINT, linewidth=1.2, label=label)
-    values = results.column(history, "test_accuracy")
-    axis.plot(
-        epochs, values, color=style.VERMILION, linewidth=2.2, marker="o", label=f"seed {seed}"
-    )
-    style.over_epochs(axis, "test accuracy")
-    axis.legend(frameon=False, loc="lower right")
-    last = [other[len(history) - 1]["test_accuracy"] for other in recorded.values()]
-    inside = min(last) <= values[-1] <= max(last)
-    figure.suptitle(
-        f"After {_epochs(history)} seed {seed} lies "
-        f"{'among' if inside else 'outside'} the {len(recorded)} recorded seeds"
-    )
-    figure.set_label(
-        f"Test accuracy over {_epochs(history)}: {len(recorded)} recorded runs as thin grey "
-        f"lines and the run from seed {seed} as a thick line with dots."
-    )
-    return figure
 
 
 def _finding(runs):

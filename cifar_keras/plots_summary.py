@@ -10,13 +10,11 @@ from cifar_keras.style import INK, STYLES
 def summary(runs: results.Runs) -> Figure:
     """Final test accuracy of the nets left, their test loss over the epochs right.
 
-    Dots and lines are means over the seeds; bars and bands their 95% intervals (`claims.judge`).
+    Dots and lines are means over the seeds; bars and bands their 95% intervals (`claims.judge`),
+    which a single seed lacks.
 
     Args:
-        runs: of variants in `style.STYLES`, at least two seeds of each, all of one length.
-
-    Raises:
-        UserError: a variant has a single seed, which has no interval.
+        runs: of variants in `style.STYLES`, all of one length.
     """
     figure, (left, right) = style.subplots(6.4, 3.8, 1, 2)
     accuracies, losses = {}, {}

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from cifar_keras import files
+from cifar_keras import data, files
 from cifar_keras.errors import UserError
 
 RESULTS = files.RESULTS
@@ -294,15 +294,64 @@ def standard_error(accuracy: float, images: int) -> float:
     return math.sqrt(accuracy * (1 - accuracy) / images)
 
 
-def table(runs: Runs) -> str:
+def right_answers(runs: Sequence[Run]) -> np.ndarray:
+    """Whether the final nets of runs answer each of their test images right: bool (runs, images).
+
+    Args:
+        runs: finished ones, with stored predictions of the same images.
+
+    Raises:
+        UserError: predictions or labels are missing or damaged.
+    """
+    labels = data.load_labels(runs[0].record["data"])
+    if labels is None:
+        raise UserError(f"no file here has the labels of what {runs[0].folder} was tested on")
+    return np.array([run.predictions == labels for run in runs])
+
+
+def spread(right: np.ndarray) -> tuple[float, float]:
+    """How far accuracies of the same recipe lie apart: by luck alone, and seen.
+
+    If a run is right on image i with a probability of its own, whatever it says to other images,
+    the accuracy on n images has the standard deviation √(d / 2n), where d is the share of images
+    on which exactly one of two runs is right (Jordan 2023, arXiv 2304.01910). Runs that truly
+    differ, being better or worse on all images together, lie further apart.
+
+    Args:
+        right: bool (runs, images), at least two runs; see `right_answers`.
+
+    Returns:
+        (standard deviation by luck alone, standard deviation seen), shares of images.
+    """
+    runs, images = right.shape
+    share = right.mean(axis=0)  # of the runs, image by image
+    disagreement = 2 * np.mean(share * (1 - share)) * runs / (runs - 1)
+    return math.sqrt(disagreement / (2 * images)), float(right.mean(axis=1).std(ddof=1))
+
+
+SPREADS = ["spread by luck", "spread seen"]  # headings of `spread_cells`
+
+
+def spread_cells(right: np.ndarray) -> list[str]:
+    """The two numbers of `spread` in percentage points, for a table; empty for a single run."""
+    return [f"{100 * each:.2f}" for each in spread(right)] if len(right) > 1 else ["", ""]
+
+
+def table(runs: Runs, right: Mapping[str, np.ndarray] | None = None) -> str:
     """The comparison as a Markdown table, one line for each variant, means over its seeds.
 
     Behind the mean of the final accuracy on the test images stand its lowest and highest seed,
     where there are several; losses are test cross-entropies in nats. Of single seeds it fits into
     80 columns.
+
+    Args:
+        runs: `{variant: {seed: history}}`.
+        right: `{variant: what `right_answers` says of its runs}`, for two columns of the spread of
+            the last accuracy; or None.
     """
     several = any(len(by_seed) > 1 for by_seed in runs.values())
     rows = [["network", "seeds", "final accuracy", "final loss", "lowest loss (epoch)"]]
+    rows[0] += SPREADS if right else []
     for variant, by_seed in runs.items():
         histories = by_seed.values()
         summaries = [summarize(history) for history in histories]
@@ -316,6 +365,7 @@ def table(runs: Runs) -> str:
                 _mean_and_range(accuracies),
                 f"{mean(final(history, 'test_loss') for history in histories):.2f}",
                 f"{lowest:.2f} ({epoch:.0f})",
+                *(spread_cells(right[variant]) if right else []),
             ]
         )
     columns = [c for c in zip(*rows, strict=True) if several or c[0] != "seeds"]
@@ -328,19 +378,27 @@ def table(runs: Runs) -> str:
     return "\n".join([lines[0], f"|{rule}|", *lines[1:]])
 
 
-def fast_table(nets: Mapping[str, Sequence[Mapping[str, Any]]], reference_parameters: int) -> str:
+def fast_table(
+    nets: Mapping[str, Sequence[Mapping[str, Any]]],
+    reference_parameters: int,
+    right: Mapping[str, np.ndarray] | None = None,
+) -> str:
     """Nets that were made to be fast beside the reference project's best, as a Markdown table.
 
     Args:
         nets: the records of each net's seeds. Accuracies are on the test images, means over the
             seeds, in brackets the lowest and the highest; seconds are of a training.
         reference_parameters: how many trainable parameters the reference project's best net has.
+        right: as in `table`.
     """
     theirs = final(read_reference()["average_pooling_dropout"], "test_accuracy")
+    added = SPREADS if right else []
+    names = ["net", "parameters", "epochs", "seeds", "test accuracy", "with mirror images"]
     lines = [
-        "| net | parameters | epochs | seeds | test accuracy | with mirror images | seconds |",
-        "|---|--:|--:|--:|---|---|--:|",
-        f"| the reference project's best | {reference_parameters:,} | 100 | 1 | {theirs:.1%} | | |",
+        f"| {' | '.join([*names, 'seconds', *added])} |",
+        "|---|--:|--:|--:|---|---|--:|" + "--:|" * len(added),
+        f"| the reference project's best | {reference_parameters:,} | 100 | 1 | {theirs:.1%} | | |"
+        + " |" * len(added),
     ]
     for name, records in nets.items():
         accuracies = [record["summary"]["last_accuracy"] for record in records]
@@ -349,6 +407,7 @@ def fast_table(nets: Mapping[str, Sequence[Mapping[str, Any]]], reference_parame
             f"| {name} | {records[0]['trainable_parameters']:,} | {records[0]['recipe']['epochs']} "
             f"| {len(records)} | {_mean_and_range(accuracies)} | {_mean_and_range(both_ways)} "
             f"| {mean(record['seconds'] for record in records):.0f} |"
+            + "".join(f" {cell} |" for cell in (spread_cells(right[name]) if right else []))
         )
     return "\n".join(lines)
 

@@ -1,9 +1,11 @@
 """Whether each claim can be refuted, and whether the statistics are the textbook's."""
 
 import math
+import re
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from cifar_keras import claims, results
 from cifar_keras.errors import UserError
@@ -53,8 +55,7 @@ def test_epochs_that_were_not_trained_give_no_score(make_history):
     short = make_history([0.5] * 20, [1.0] * 20)
     without = [n for n, claim in BY_NUMBER.items() if math.isnan(claim.score(short, short, short))]
     assert without == ["2b", "5"]
-    verdict = claims.judge([math.nan, math.nan])
-    assert verdict.word == "cannot be told"
+    assert claims.judge([math.nan, math.nan]).word == "cannot be told"
 
 
 def test_scores_are_paired_by_seed(curve):
@@ -83,33 +84,93 @@ def test_the_verdict_is_on_the_interval():
     assert claims.judge([0.0, 1.0, 2.0]).word == "cannot be told"
 
 
-def test_a_single_run_borrows_a_spread():
-    borrowed = claims.judge([6.0], spread_of=[0.0, 1.0, 2.0])
-    assert borrowed.high - borrowed.mean == pytest.approx(4.3027, abs=1e-3)
-    assert claims.judge([5.0, 6.0, 7.0], spread_of=[0.0, 100.0]) == claims.judge([5.0, 6.0, 7.0])
-    for spread in (None, [1.0]):
-        with pytest.raises(UserError, match="one difference has no spread"):
-            claims.judge([6.0], spread)
+@pytest.mark.parametrize("n", [2, 3, 5, 10])
+def test_word_interval_and_p_value_agree(n):
+    shape = np.arange(n) - (n - 1) / 2
+    reach = claims.judge(shape).high
+    for mean, word in ((1.001 * reach, "holds"), (0.999 * reach, "cannot be told")):
+        verdict = claims.judge(mean + shape)
+        assert verdict.word == word and (verdict.low > 0) == (word == "holds")
+        assert verdict.p == pytest.approx(stats.ttest_1samp(mean + shape, 0).pvalue)
+        assert claims.judge(-mean - shape).word == word.replace("holds", "does not hold")
+
+
+def test_one_seed_has_a_value_and_no_interval():
+    verdict = claims.judge([6.0])
+    assert (verdict.mean, verdict.runs, verdict.word) == (6, 1, "cannot be told")
+    assert math.isnan(verdict.low) and math.isnan(verdict.high)
+    assert str(verdict) == "cannot be told: +6.00 (one seed, no interval)"
+
+
+def test_equal_differences_leave_no_doubt():
+    assert [claims.judge([x, x]).word for x in (1.0, -1.0, 0.0)] == [
+        claims.HOLDS,
+        claims.FAILS,
+        claims.OPEN,
+    ]
+
+
+def test_holm_is_the_textbook_s():
+    # 0.01 · 4, 0.02 · 3, 0.03 · 2, 0.005 is the smallest: 0.005 · 5; none below one before it.
+    corrected = claims.holm([0.01, 0.02, math.nan, 0.03, 0.005, 0.9])
+    assert corrected == pytest.approx([0.04, 0.06, math.nan, 0.06, 0.025, 0.9], nan_ok=True)
+    assert claims.holm([0.6, 0.7]) == pytest.approx([1, 1])
+
+
+def test_a_family_is_corrected_from_five_seeds_on():
+    def differences(n, p):
+        """n numbers whose two-sided p-value is p."""
+        shape = np.arange(n) - (n - 1) / 2
+        error = shape.std(ddof=1) / math.sqrt(n)
+        return shape + stats.t.isf(p / 2, n - 1) * error
+
+    for n, words in ((4, ["holds", "holds"]), (5, ["cannot be told", "holds"])):
+        family = [differences(n, 0.04), differences(n, 0.01)] + [np.zeros(n) + math.nan]
+        family += [differences(n, 0.5)]
+        assert [verdict.word for verdict in claims.judge_family(family)[:2]] == words
+    [low] = claims.judge_family([differences(5, 0.04)])
+    assert low.word == "holds", "a family of one needs no correction"
+
+
+def test_seven_true_zeros_seldom_give_an_alarm():
+    random = np.random.default_rng(0)
+    families = random.normal(size=(2000, 7, 10))
+    plain = [any(claims.judge(x).word != claims.OPEN for x in family) for family in families]
+    together = [
+        any(verdict.word != claims.OPEN for verdict in claims.judge_family(family))
+        for family in families
+    ]
+    assert np.mean(plain) == pytest.approx(1 - 0.95**7, abs=0.04)
+    assert np.mean(together) == pytest.approx(0.05, abs=0.015)
 
 
 def test_every_claim_gets_a_verdict(curve):
     low, high = curve(2, 1, 1, 0.4), curve(2, 1, 1, 0.6)
     seeds = {"fully_connected": {0: low, 1: high}, "average_pooling": {0: high, 1: high}}
     seeds["average_pooling_dropout"] = {0: low, 1: low}
-    one = {variant: {5: low} for variant in seeds}
-    first, *_ = borrowed = claims.verdicts(one, like=seeds)
-    assert len(borrowed) == len(claims.CLAIMS) and (first.mean, first.runs) == (0, 1)
-    # Scores of 20 and 0 points: their standard deviation is 14.142, t is 12.706.
-    assert first.high == pytest.approx(12.706 * 14.142, rel=1e-3)
+    # Scores of 20 and 0 points: t is 12.706.
     assert claims.verdicts(seeds)[0].high == pytest.approx(10 + 12.706 * 10, rel=1e-3)
-    with pytest.raises(UserError, match="no spread"):
-        claims.verdicts(one)
+    first, *_ = one = claims.verdicts({variant: {5: low} for variant in seeds})
+    assert len(one) == len(claims.CLAIMS) and (first.mean, first.runs) == (0, 1)
 
 
-def test_the_bootstrap_agrees_with_student_on_many_normal_values():
-    values = np.random.default_rng(1).normal(3, 2, 400)
-    verdict = claims.judge(values)
-    assert claims.bootstrap_interval(values) == pytest.approx((verdict.low, verdict.high), abs=0.02)
+@pytest.mark.parametrize(
+    ("seeds", "said"),
+    [
+        (1, "1 seed, 50 epochs (3,950 steps)"),
+        (2, "2 seeds, 50 epochs (3,950 steps), not corrected"),
+        (5, "5 seeds, 50 epochs (3,950 steps)"),
+    ],
+)
+def test_what_verdicts_rest_on_is_said(curve, seeds, said):
+    by_seed = {seed: curve(2, 1, 1) for seed in range(seeds)}
+    assert claims.basis({variant: by_seed for variant in results.VARIANTS}, 5000) == said
+
+
+def test_steps_are_the_reference_s():
+    assert (claims.steps(1), claims.steps(100), claims.steps(25, 5000)) == (782, 78_200, 1975)
+    for number in ("2a", "2b", "5"):
+        assert re.search(r"epoch (\d+) \(step ([\d,]+)\)", BY_NUMBER[number].sentence)
 
 
 def test_mcnemar_is_the_exact_one():
@@ -129,16 +190,16 @@ def test_the_final_value_is_the_mean_of_the_last_tenth(make_history):
 
 
 def test_the_table_says_what_each_verdict_rests_on():
-    known = claims.Verdict(1.5, 0.5, 2.5, 3)
+    known = claims.Verdict(1.5, 0.5, 2.5, 3, 0.02)
     nan = math.nan
-    shown = [known, claims.Verdict(nan, nan, nan, 3), claims.Verdict(0.25, nan, nan, 1)]
+    shown = [known, claims.Verdict(nan, nan, nan, 3, nan), claims.judge([0.25])]
     verdicts = shown + [known] * (len(claims.CLAIMS) - 3)
     lines = claims.table({"here": verdicts}).splitlines()
     assert len(lines) == 2 + len(claims.CLAIMS)
     assert [line.split("|")[3].strip() for line in lines[2:5]] == [
-        "holds: +1.50 (+0.50 … +2.50)",
-        "cannot be told: too few epochs",
-        "cannot be told: +0.25 (no spread known)",
+        "holds: +1.50 (+0.50 … +2.50), n = 3",
+        "cannot be told: too few epochs, n = 3",
+        "cannot be told: +0.25 (one seed, no interval), n = 1",
     ]
 
 
@@ -148,7 +209,22 @@ def test_repeated_nets_stand_beside_the_reference_s(curve):
         "average_pooling_no_classifier": {0: curve(4, 3, 2.5, 0.6)},
     }
     reference = {"average_pooling": curve(3, 2, 1.5, 0.78), "fully_connected": curve(3, 2, 9, 0.1)}
-    assert claims.reproduction_table(runs, reference).splitlines()[2:] == [
-        "| average_pooling | 2 | 75.0% | 78.0% | 2.00 | 1.50 |",
-        "| average_pooling_no_classifier | 1 | 60.0% | 78.0% | 2.50 | 1.50 |",
+    right = {
+        "average_pooling": np.array([[True, True, True, False], [True, False, False, False]]),
+        "average_pooling_no_classifier": np.ones((1, 4), bool),
+    }
+    # Two of four images differ: √(1/2 / 8) = 25 points; 75% and 25% have the deviation 35.36.
+    assert claims.reproduction_table(runs, reference, right).splitlines()[2:] == [
+        "| average_pooling | 2 | 75.0% | 78.0% | 2.00 | 1.50 | 25.00 | 35.36 |",
+        "| average_pooling_no_classifier | 1 | 60.0% | 78.0% | 2.50 | 1.50 |  |  |",
     ]
+
+
+def test_ours_and_the_reference_s_stand_side_by_side(curve):
+    low, high = curve(2, 1, 1, 0.4), curve(2, 1, 1, 0.6)
+    connected, pooled, dropped = claims.WITHOUT_CLASSIFIER
+    ours = {connected: {0: low, 1: low}, pooled: {0: high, 1: low}, dropped: {0: high, 1: high}}
+    theirs = dict(zip(results.VARIANTS, (high, low, high), strict=True))
+    heading, _, first, *_ = claims.side_by_side(ours, theirs).splitlines()
+    assert heading.endswith("| ours, 2 seeds | the reference's, 1 seed |")
+    assert first.endswith("| points | +10.00 | -20.00 |")

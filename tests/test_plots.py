@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from cifar_keras import claims, models, plots, results
+from cifar_keras import models, plots, results
 
 RISING = ([0.3, 0.6, 0.5], [2.0, 1.0, 1.8])
 FALLING = ([0.2, 0.4, 0.7], [2.2, 1.4, 0.9])
@@ -23,11 +23,8 @@ def runs(make_history):
 def figures(runs, make_history):
     noise = np.random.default_rng(0)
     images = noise.integers(0, 256, (20, 32, 32, 3)).astype("uint8")
-    methods = ("none", "unit", "symmetric", "standardized")
     return {
         "image_grid": plots.image_grid(images, np.arange(20) % 2, ("cat", "dog"), columns=4),
-        "pixel_histograms": plots.pixel_histograms({m: images / 255 for m in methods}),
-        "losses_by_scale": plots.losses_by_scale({m: [9.2, 9.2] for m in methods}),
         "parameter_bars": plots.parameter_bars([models.build_average_pooling()]),
         "learning_curves": plots.learning_curves(make_history(*RISING), "average_pooling"),
         "comparison": plots.comparison(runs, results.read_reference()),
@@ -35,10 +32,6 @@ def figures(runs, make_history):
             runs | {f"{variant}_no_classifier": by_seed for variant, by_seed in runs.items()}
         ),
         "reproduction": plots.reproduction(runs, results.read_reference()),
-        "verdicts": plots.verdicts({"here": [claims.Verdict(1, 0.5, 1.5, 3)] * len(claims.CLAIMS)}),
-        "run_among_recorded": plots.run_among_recorded(
-            make_history(*FALLING), runs["average_pooling"], 7
-        ),
     }
 
 
@@ -68,13 +61,7 @@ def test_the_reproduction_sets_the_same_nets_beside_each_other(make_history, run
     assert "within 0.0 points" in title(plots.reproduction(ours, theirs))  # of those there are
 
 
-def test_titles_tell_what_is_drawn_of_images_and_nets():
-    images = np.arange(12.0).reshape(1, 2, 2, 3) / 11
-    scaled = {"unit": images, "symmetric": 2 * images - 1}
-    assert "“unit” 0 to 1, “symmetric” -1 to 1" in title(plots.pixel_histograms(scaled))
-    methods = ("none", "unit", "symmetric", "standardized")
-    losses = {method: [2.0, np.log(10) / 2] for method in methods}
-    assert "ends highest, at 0.5 times the loss of guessing" in title(plots.losses_by_scale(losses))
+def test_titles_tell_what_is_drawn_of_nets():
     nets = [models.build_fully_connected(), models.build_average_pooling()]
     bars = plots.parameter_bars(nets)
     assert "The trunk has 1,130,272 parameters, what follows it 2,570 to 1,059,850" in title(bars)
@@ -111,8 +98,6 @@ def test_one_epoch_is_a_point_on_whole_ticks(make_history):
     for figure in (
         plots.comparison(runs, {variant: history for variant in runs}),
         plots.learning_curves(history, "average_pooling"),
-        plots.run_among_recorded(history, {0: history, 1: history}, 2),
-        plots.losses_by_scale({method: [2.0] for method in "abcd"}),
     ):
         assert "1 epochs" not in title(figure) + figure.get_label()
         for axis in figure.axes:
@@ -121,24 +106,6 @@ def test_one_epoch_is_a_point_on_whole_ticks(make_history):
             low, high = axis.get_xlim()
             assert [tick for tick in axis.get_xticks() if low <= tick <= high] == [1]
     assert "at epoch 1, the only one" in title(plots.learning_curves(history, "average_pooling"))
-
-
-def test_verdicts_show_every_interval_and_name_what_fails():
-    holds, fails = claims.Verdict(1, 0.5, 1.5, 3), claims.Verdict(-2, -3, -1, 3)
-    unknown = claims.Verdict(0.5, np.nan, np.nan, 1)
-    rest = [holds] * (len(claims.CLAIMS) - 2)
-    figure = plots.verdicts({"here": [holds, fails, *rest], "there": [unknown, holds, *rest]})
-    count = 2 * len(claims.CLAIMS)
-    assert (
-        f"{count - 2} of {count} verdicts: the claim holds; 1: it does not (2a on here)"
-        in title(figure)
-    )
-    first = figure.axes[0]
-    assert [list(line.get_xdata()) for line in first.lines[:2]] == [[0.5, 1.5], [1]]
-    low, high = first.get_xlim()
-    assert low == -high and high > 1
-    colors = [axis.lines[1].get_color() for axis in figure.axes[:2]]
-    assert len(set(colors)) == 2 and first.lines[3].get_markerfacecolor() == "white"
 
 
 def test_titles_follow_the_numbers(make_history, runs):
@@ -162,7 +129,3 @@ def test_titles_follow_the_numbers(make_history, runs):
     assert "ends at 2.2 nats with a classifier, at 2.0 without" in title(
         plots.with_and_without_classifier(runs | twins)
     )
-    outside = plots.run_among_recorded(make_history([0.1], [2.0]), {0: falling, 1: rising}, 5)
-    assert "seed 5 lies outside the 2 recorded" in title(outside)
-    inside = plots.run_among_recorded(make_history([0.25], [2.0]), {0: falling, 1: rising}, 5)
-    assert "seed 5 lies among the 2 recorded" in title(inside)

@@ -2,6 +2,7 @@
 
 from statistics import mean
 
+import numpy as np
 import pytest
 
 from cifar_keras import files, results
@@ -144,6 +145,50 @@ def test_the_standard_error_is_the_binomial_one():
     assert results.standard_error(1.0, 10) == 0
 
 
+def test_right_answers_are_those_of_the_test_images(monkeypatch, tmp_path):
+    monkeypatch.setattr(
+        results.data, "load_labels", lambda name: {"toy": np.array([0, 1, 2])}[name]
+    )
+    for seed, said in ((0, "0 1 1"), (1, "2 1 2")):
+        record(tmp_path, f"a-seed{seed}", "")
+        lines = "\n".join(["class", *said.split()])
+        (tmp_path / f"a-seed{seed}" / "predictions.csv").write_text(lines)
+    monkeypatch.setattr(results.Run, "record", {"data": "toy"})
+    right = results.right_answers(results.runs_in(tmp_path))
+    assert right.tolist() == [[True, True, False], [False, True, True]]
+
+
+def test_labels_that_are_not_here_are_told(monkeypatch, tmp_path):
+    monkeypatch.setattr(results.Run, "record", {"data": "held-out"})
+    with pytest.raises(UserError, match="no file here has the labels"):
+        results.right_answers([results.Run("a", 0, tmp_path)])
+
+
+def test_luck_is_the_spread_of_runs_that_err_independently():
+    random = np.random.default_rng(0)
+    chances = random.uniform(0.2, 1, 1000)  # of each image to be answered right
+    right = random.random((2000, 1000)) < chances
+    luck, seen = results.spread(right)
+    exact = np.sqrt(np.mean(chances * (1 - chances)) / 1000)
+    assert luck == pytest.approx(exact, rel=0.01) and seen == pytest.approx(exact, rel=0.05)
+    # A run that is better or worse on all images alike adds to what is seen, and not to luck.
+    skill = random.normal(0, 0.05, (2000, 1))
+    luck, seen = results.spread(random.random((2000, 1000)) < np.clip(chances + skill, 0, 1))
+    assert luck == pytest.approx(exact, rel=0.1) and seen > 2.5 * exact
+
+
+def test_luck_is_computed_from_every_pair_of_runs():
+    right = np.random.default_rng(0).random((3, 50)) < 0.6
+    share = np.mean([np.mean(right[i] != right[j]) for i, j in ((0, 1), (0, 2), (1, 2))])
+    assert results.spread(right)[0] == pytest.approx(np.sqrt(share / 100))
+
+
+def test_tables_show_the_spread_of_several_seeds():
+    right = np.array([[True, True, True, False], [True, False, False, False]])
+    assert results.spread_cells(right) == ["25.00", "35.36"]
+    assert results.spread_cells(right[:1]) == ["", ""]
+
+
 def test_the_table_has_a_line_for_each_variant(make_history):
     one, two = make_history([0.2, 0.5], [2.0, 1.0]), make_history([0.3, 0.6], [1.0, 2.0])
     lines = results.table({"first": {0: one, 1: two}, "second": {0: two}}).splitlines()
@@ -154,6 +199,13 @@ def test_the_table_has_a_line_for_each_variant(make_history):
         "55.0% (50.0%–60.0%)",
         "1.50",
         "1.00 (2)",
+    ]
+    right = np.array([[True, True, True, False], [True, False, False, False]])
+    of_both = {"first": right, "second": right[:1]}
+    wide = results.table({"first": {0: one, 1: two}, "second": {0: two}}, of_both).splitlines()
+    assert [line.split("|")[6:8] for line in wide[2:]] == [
+        ["          25.00 ", "       35.36 "],
+        ["                ", "             "],
     ]
     single = results.table({"average_pooling_dropout": {0: two}}).splitlines()
     assert max(map(len, single)) <= 80 and "seeds" not in single[0]
@@ -177,3 +229,7 @@ def test_fast_table_has_means_and_ranges_beside_the_reference():
     assert quick == (
         "| quick | 294,336 | 3 | 2 | 85.0% (84.0%–86.0%) | 86.5% (85.0%–88.0%) | 110 |"
     )
+    right = {"quick": np.array([[True, True, True, False], [True, False, False, False]])}
+    records = {"quick": [run(0.84, 0.85, 100.4), run(0.86, 0.88, 120.6)]}
+    *_, reference, spread = results.fast_table(records, 1_130_272, right).splitlines()
+    assert reference.endswith("| 82.2% | | | | |") and spread == f"{quick} 25.00 | 35.36 |"

@@ -19,30 +19,33 @@ DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 def tables():
     """`{name: table}` of the documents' tables: recorded runs, verdicts on them, and fast nets."""
     runs, full, reference = runs_of_all()
-    seeds, of_full = (len(results.paired(each)["fully_connected"]) for each in (runs, full))
-    bare = claims.WITHOUT_CLASSIFIER
-    # The reference's nets, trained by it and by us.
-    twice = {
-        name: {0: full[name][0], 1: history}
-        for name, history in zip(bare, reference.values(), strict=True)
-    }
     # As the reference had its best net: without a classifier.
     best = models.build("average_pooling_dropout", classifier=False)
+    fast = ("quick", "compact", "strong")
     verdicts = {
-        f"on the sample, {seeds} seeds": claims.verdicts(runs),
-        f"in full, {of_full} seed{'s'[of_full == 1 :]}": claims.verdicts(full, like=runs),
-    }
-    without_classifier = {
-        "in full, no classifier, ours and the reference's": claims.verdicts(twice, bare)
+        f"on the sample: {claims.basis(runs, 5_000)}": claims.verdicts(runs),
+        f"in full: {claims.basis(full, 50_000)}": claims.verdicts(full),
     }
     return {
         "words": words(verdicts),
-        "full": claims.reproduction_table(full, reference),
-        "seeds": results.table(results.paired(runs)),
-        "claims": claims.table(verdicts | without_classifier),
+        "full": claims.reproduction_table(full, reference, right_by_variant(FULL)),
+        "seeds": results.table(results.paired(runs), right_by_variant(SEEDS)),
+        "claims": claims.table(verdicts),
+        "values": claims.side_by_side(full, reference),
         "fast": results.fast_table(
-            {name: recorded(name) for name in ("quick", "compact", "strong")}, best.count_params()
+            {name: recorded(name) for name in fast},
+            best.count_params(),
+            {name: right_by_variant(results.RESULTS / name)[name] for name in fast},
         ),
+    }
+
+
+def right_by_variant(folder):
+    """`{variant: what results.right_answers says of its finished runs}` of a recorded study."""
+    runs = [run for run in results.runs_in(folder) if run.finished]
+    return {
+        variant: results.right_answers([run for run in runs if run.variant == variant])
+        for variant in {run.variant for run in runs}
     }
 
 
