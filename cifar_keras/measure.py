@@ -234,20 +234,19 @@ def largest_eigenvalue(
         UserError: the curvature is not a number, or the iteration does not settle.
     """
     points = [_tensor(point) for point in points]
-    ends = np.cumsum([np.prod(point.shape, dtype=int) for point in points])
     # D⁻¹H has the eigenvalues of the symmetric S H S with S = D^(-1/2).
     scale = 1.0 if divisors is None else flatten(divisors) ** -0.5
 
     def product(vector):
-        parts = np.split(np.float32(scale * vector.ravel()), ends[:-1])
-        parts = [part.reshape(point.shape) for part, point in zip(parts, points, strict=True)]
+        parts = unflatten(scale * vector.ravel(), points)
         result = flatten(gradient(lambda p: _dot(gradient(function, p), parts), points))
         if not np.isfinite(result).all():
             raise UserError("the curvature is not a number; look at the loss and the weights first")
         return scale * result
 
-    hessian = LinearOperator((ends[-1], ends[-1]), matvec=product, dtype="float32")
-    start = np.random.default_rng(seed).normal(size=ends[-1]).astype("float32")
+    size = sum(math.prod(point.shape) for point in points)
+    hessian = LinearOperator((size, size), matvec=product, dtype="float32")
+    start = np.random.default_rng(seed).normal(size=size).astype("float32")
     try:
         return float(
             eigsh(
@@ -292,6 +291,13 @@ def noise_scale(gradients: Iterable[np.ndarray], batch_size: int) -> tuple[float
 def flatten(tensors: Iterable[Tensor]) -> np.ndarray:
     """Tensors or arrays, laid end to end in one NumPy vector."""
     return np.concatenate([keras.ops.convert_to_numpy(t).ravel() for t in tensors])
+
+
+def unflatten(vector: np.ndarray, like: Sequence[Tensor]) -> list[np.ndarray]:
+    """A vector cut into float32 arrays of the shapes of `like`: `flatten` undone."""
+    ends = np.cumsum([math.prod(tensor.shape) for tensor in like])
+    parts = np.split(np.float32(vector), ends[:-1])
+    return [part.reshape(tensor.shape) for part, tensor in zip(parts, like, strict=True)]
 
 
 def _dot(tensors, arrays):

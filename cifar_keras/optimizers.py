@@ -11,9 +11,14 @@ from cifar_keras.layers import Tensor
 class CoupledAdam(keras.optimizers.Adam):
     """Adam (Kingma & Ba, arXiv 1412.6980) on the gradient plus `l2` times the weight.
 
-    This is PyTorch's `Adam(weight_decay=l2)`: the penalty passes through Adam's moments and
-    applies to every trainable variable, biases too. Keras' own `weight_decay` is decoupled
-    (AdamW, arXiv 1711.05101): it shrinks the weights beside the moments.
+    As in PyTorch's `Adam(weight_decay=l2)`, the penalty passes through Adam's moments and applies
+    to every trainable variable, biases too. Keras' own `weight_decay` is decoupled (AdamW, arXiv
+    1711.05101): it shrinks the weights beside the moments.
+
+    One thing differs from PyTorch's: Keras adds epsilon to √v before v's bias correction, PyTorch
+    to √v̂ behind it. In step t Keras' epsilon counts 1/√(1 - beta_2^t) times as much, 32 times in
+    the first. It matters where gradients are as small as epsilon: a weight of 0.05 without any
+    gradient of its own is below 0.001 after 212 steps here, after 113 there (l2 = 1e-6).
     """
 
     def __init__(

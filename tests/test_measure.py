@@ -257,3 +257,10 @@ class TestScales:
 def test_flatten_lays_end_to_end():
     parts = [keras.Variable([[1.0, 2.0], [3.0, 4.0]]), np.float32([5.0])]
     assert measure.flatten(parts).tolist() == [1, 2, 3, 4, 5]
+
+
+def test_unflatten_undoes_flatten():
+    parts = [np.float32([[1, 2], [3, 4]]), np.float32(5)]
+    again = measure.unflatten(measure.flatten(parts), parts)
+    for part, same in zip(parts, again, strict=True):
+        assert same.dtype == "float32" and same.shape == part.shape and (same == part).all()

@@ -49,6 +49,23 @@ def test_adam_is_pytorchs(problem, l2):
         np.testing.assert_allclose(result, expected, rtol=1e-4, atol=1e-5)
 
 
+def test_epsilon_beside_the_root_holds_up_the_decay_of_weights_without_gradient():
+    """The step counts of the docstring: 212 with Keras' epsilon, 113 with PyTorch's."""
+    zeros = [[np.float32(0)]] * 400
+
+    def first_below(values):
+        return next(step for step, value in enumerate(values, start=1) if value < 1e-3)
+
+    [last] = run_optimizer(optimizers.CoupledAdam(1e-3, l2=1e-6), [np.float32(0.05)], zeros[:211])
+    assert last > 1e-3
+    [last] = run_optimizer(optimizers.CoupledAdam(1e-3, l2=1e-6), [np.float32(0.05)], zeros[:213])
+    assert last < 1e-3
+    pytorchs = [
+        numpy_adam([np.float32(0.05)], zeros[:steps], 1e-3, 1e-6)[0] for steps in range(1, 130)
+    ]
+    assert first_below(pytorchs) == 113
+
+
 def test_keras_own_weight_decay_is_something_else(problem):
     coupled = run_optimizer(optimizers.CoupledAdam(0.01, l2=0.5), *problem)
     decoupled = run_optimizer(keras.optimizers.Adam(0.01, weight_decay=0.5), *problem)
