@@ -66,7 +66,8 @@ def test_first_cell_says_what_comes(path):
     assert "on 2 CPU cores" in first
     assert "](glossary.md)" in first and "student/" in first
     plan = re.findall(r"^\| *(\d+) *\|(.*)", first, re.MULTILINE)
-    assert 20 <= sum(int(minutes) for minutes, _ in plan) <= 50
+    most = 90 if "07" <= path.name[:2] <= "10" else 50  # Part II is read alone, not in one class
+    assert 20 <= sum(int(minutes) for minutes, _ in plan) <= most
     assert sum(int(minutes) for minutes, part in plan if "exercise" in part) >= 10
 
 

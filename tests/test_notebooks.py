@@ -4,6 +4,7 @@ nbval compares nothing in a cell without an execution count, never looks at pict
 cell's word when it is tagged to be ignored.
 """
 
+import ast
 import re
 import statistics
 
@@ -31,6 +32,12 @@ from cifar_keras import models
 
 MOST_IGNORED = 0  # cells in the whole course whose output nbval is told not to compare
 IGNORING = re.compile(r"nbval[-_](ignore|skip)|validate_ignore|raises[-_]exception", re.IGNORECASE)
+
+# Where numbers come from that depend on this computer: networks, and what is done with them.
+MEASURING_ROOMS = {
+    *("keras", "layers", "models", "training", "measure", "inspection", "evaluation", "time"),
+}
+MEASURING_METHODS = {"fit", "evaluate", "predict", "load_model", "linalg"}
 
 
 def test_the_course_is_complete():
@@ -92,6 +99,10 @@ class TestNotebook:
         assert resources["output_extension"] == ".py"
         compile(script, path.stem, "exec")
 
+    def test_what_is_only_read_from_files_is_not_said_to_be_of_this_run(self, path):
+        """nbval compares no number behind `this run:`, and recorded numbers are to be compared."""
+        assert not recorded_yet_masked([cell.source for cell in code_cells(path)])
+
     def test_code_cells_are_short(self, path):
         lengths = [len(cell.source.splitlines()) for cell in code_cells(path)]
         assert statistics.median(lengths) <= 8
@@ -116,6 +127,94 @@ def test_few_outputs_escape_comparison():
         if IGNORING.search(cell.source) or any(IGNORING.search(tag) for tag in tags(cell))
     ]
     assert len(ignored) <= MOST_IGNORED, ignored
+
+
+@pytest.mark.parametrize(
+    ("source", "masked"),
+    [
+        ('print(f"this run: {results.final(run, column):.1%}")', True),
+        ('loss = results.final(run, column)\nprint(f"this run: {loss:.1f}")', True),
+        ('print("this run: {:.1f}".format(np.mean([h[-1] for h in recorded.values()])))', True),
+        ('start = f"this run: {name}"\nprint(start, recorded[name])', True),
+        ('print("this run:", end=" ")\nprint(recorded)', True),
+        ('print("this run:", end=" ")\nprint(model.evaluate(x, y))', False),
+        ('print(f"recorded: {recorded}")', False),
+        ('loss = model.evaluate(x, y)\nprint(f"this run: {loss:.1f}")', False),
+        ('loss = model.evaluate(x, y)\nloss = recorded\nprint(f"this run: {loss}")', True),
+        ("def f(x):\n    return keras.ops.sum(x)\nprint(f'this run: {f(1)}')", False),
+        ("all = {}\nfor m in nets:\n    all[m] = m.fit(x)\nprint(f'this run: {all}')", False),
+        ("all = []\nall.append(measure.gradient(f, x))\nprint(f'this run: {all}')", False),
+        ("with check('x'):\n    a, b = runs\n    print(f'this run: {a}')", True),
+    ],
+)
+def test_what_is_only_read_is_told_from_what_is_measured(source, masked):
+    assert bool(recorded_yet_masked([source])) == masked
+
+
+def recorded_yet_masked(cells):
+    """The prints of lines `this run:` of which nothing was measured in these cells, as source.
+
+    Follows assignments from top to bottom: what comes from a network, or from something that did,
+    is measured.
+    """
+    measured, beginnings, found, unfinished = set(MEASURING_ROOMS), set(), [], []
+
+    def is_measured(node):
+        return any(
+            (isinstance(part, ast.Name) and part.id in measured)
+            or (isinstance(part, ast.Attribute) and part.attr in MEASURING_METHODS)
+            for part in ast.walk(node)
+        )
+
+    def begins(node):
+        """Whether the first text in an expression is that of a masked line."""
+        for part in ast.walk(node):
+            if isinstance(part, ast.Name) and part.id in beginnings:
+                return True
+            if isinstance(part, ast.Constant) and isinstance(part.value, str):
+                return part.value.startswith("this run:")
+        return False
+
+    def assign(target, value):
+        names = {part.id for part in ast.walk(target) if isinstance(part, ast.Name)}
+        if is_measured(value):
+            measured.update(names)
+        elif isinstance(target, ast.Name):
+            measured.difference_update(names)
+        if begins(value):
+            beginnings.update(names)
+
+    def call(node):
+        if isinstance(node.func, ast.Attribute) and is_measured(ast.Tuple(node.args)):
+            measured.update(n.id for n in ast.walk(node.func.value) if isinstance(n, ast.Name))
+        if getattr(node.func, "id", None) != "print" or not node.args:
+            return
+        masked = bool(unfinished) or begins(node.args[0])
+        unfinished.append(node)  # prints with `end` make one line together with the next
+        if not any(keyword.arg == "end" for keyword in node.keywords):
+            if masked and not any(is_measured(ast.Tuple(part.args)) for part in unfinished):
+                found.append(ast.unparse(node))
+            unfinished.clear()
+
+    def follow(statements):
+        for statement in statements:
+            if isinstance(statement, ast.FunctionDef | ast.ClassDef):
+                assign(ast.Name(statement.name), statement)
+            elif isinstance(statement, ast.Assign):
+                for target in statement.targets:
+                    assign(target, statement.value)
+            elif isinstance(statement, ast.AugAssign):
+                assign(ast.Tuple([statement.target]), statement.value)
+            elif isinstance(statement, ast.For):
+                assign(statement.target, statement.iter)
+            elif isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Call):
+                call(statement.value)
+            follow(getattr(statement, "body", []))
+            follow(getattr(statement, "orelse", []))
+
+    for cell in cells:
+        follow(ast.parse(re.sub("^[%!].*", "", cell, flags=re.MULTILINE)).body)
+    return found
 
 
 @pytest.mark.parametrize(

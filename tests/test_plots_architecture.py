@@ -6,37 +6,71 @@ import pytest
 from cifar_keras import measure, models
 from cifar_keras import plots_architecture as figures
 
-SIGNAL = {
-    "He": {"convolution_1": (1.0, 0.1), "convolution_2": (1.0, 0.1)},
-    "PyTorch": {"convolution_1": (0.4, 0.1), "convolution_2": (0.1, 0.1)},
-}
-FORMULA = {name: {layer: a for layer, (a, _) in s.items()} for name, s in SIGNAL.items()}
-SWEEP = {
-    ("convolutions", 0.0): (0.2, 2.2),
-    ("convolutions", 0.5): (1.0, 1.5),
-    ("classifier", 0.5): (0.9, 1.6),
-}
+FLAT = np.ones((32, 32))
 
 
-def title(figure):
-    return figure.get_suptitle()
+def signal(last, between):
+    """Three layers whose activations end at `last`, and their part between images at `between`."""
+    activations = np.geomspace(1, last, 3)
+    return {
+        "activations": activations,
+        "predicted activations": 1.1 * activations,
+        "between images": np.geomspace(1, between, 3),
+        "gradients": activations[::-1] / 1e4,
+        "predicted gradients": np.array([1e-4, 2e-4, np.nan]),
+    }
+
+
+def receptive_fields(before, after):
+    spread = {"before training": before, "after training": after, "predicted": 4.3}
+    maps = {
+        when: np.pad(np.ones((24, 24)), (6, 2)) for when in ("before training", "after training")
+    }
+    return figures.receptive_fields(maps, range(6, 30), np.ones(24) / 24, spread)
+
+
+def disagreements(p_value):
+    counts = {"maximum 3×3": (104, 96, 0.6), "mean 2×2": (87, 108, p_value)}
+    return figures.disagreements(counts, "maximum 2×2", 0.025)
+
+
+def toll(with_dropout):
+    parts = {"without": (2.0, 0.1), "with": (1.7, with_dropout), "with × s": (2.1, 0.7)}
+    return figures.toll(parts)
+
+
+def maximum(measured):
+    ratios = {"pool_2": (measured, 1.41, 1.0), "pool_3": (1.44, 1.43, 1.01)}
+    return figures.maximum_behind_dropout([1, 4, 2, 1], 0.5, ratios)
+
+
+def gaps(whole):
+    return figures.accuracy_gaps(
+        {"without\ndropout": (0.97, 0.55), "dropout,\nwhole": (whole, 0.57)}
+    )
+
+
+def influence(trained):
+    return figures.influence_of_pixels(
+        {"counted": FLAT, "measured": 2 * FLAT}, {"counted": 0.18, "measured": trained}
+    )
+
+
+def initialisations(between):
+    return figures.signal_over_depth({"He": signal(1, 0.5), "PyTorch": signal(0.01, between)})
 
 
 @pytest.fixture
 def drawn():
-    square = np.random.default_rng(0).random((32, 32))
     return {
-        "influence_of_pixels": figures.influence_of_pixels(square, square, square),
-        "receptive_fields": figures.receptive_fields(
-            {"before training": square, "after training": square},
-            6,
-            24,
-            {"before training": 18, "after training": 12},
-        ),
-        "pools": figures.pools({"convolution 3×3": 0.4, "maximum 2×2": 0.39}, 1000),
+        "influence_of_pixels": influence(0.14),
+        "receptive_fields": receptive_fields(4.3, 3.6),
+        "disagreements": disagreements(0.1),
         "costs_by_layer": figures.costs_by_layer(measure.costs(models.build_fully_connected())),
-        "signal_over_depth": figures.signal_over_depth(SIGNAL, FORMULA),
-        "dropout_sweep": figures.dropout_sweep(SWEEP),
+        "signal_over_depth": initialisations(0.001),
+        "toll": toll(2.4),
+        "maximum_behind_dropout": maximum(1.42),
+        "accuracy_gaps": gaps(0.86),
     }
 
 
@@ -45,28 +79,33 @@ def test_every_figure_is_described_labelled_and_legible(drawn, check_figures):
 
 
 def test_descriptions_hold_no_number_of_this_run(drawn):
-    again = figures.pools({"convolution 3×3": 0.2, "maximum 2×2": 0.5}, 1000)
-    assert again.get_label() == drawn["pools"].get_label()
+    again = {
+        "influence_of_pixels": influence(0.3),
+        "receptive_fields": receptive_fields(4.0, 4.6),
+        "disagreements": disagreements(0.001),
+        "signal_over_depth": initialisations(0.1),
+        "toll": toll(0.2),
+        "maximum_behind_dropout": maximum(1.2),
+        "accuracy_gaps": gaps(0.7),
+    }
+    for name, figure in again.items():
+        assert figure.get_label() == drawn[name].get_label()
+        assert figure.get_suptitle() != drawn[name].get_suptitle(), name
 
 
-def test_titles_follow_the_numbers():
-    assert "PyTorch's initialisation starts 10 times weaker" in title(
-        figures.signal_over_depth(SIGNAL, FORMULA)
-    )
-    flat = np.ones((32, 32))
-    dark = np.pad(np.ones((30, 30)), 1)
-    assert "counts 0.0% of the centre without padding, 100.0% with it, 50.0% once" in title(
-        figures.influence_of_pixels(dark, flat, 0.5 * (dark + flat))
-    )
-    assert "can see 24 pixels across (dashed); it looks at 18 before and 24 after" in title(
-        figures.receptive_fields(
-            {"before": flat, "after": flat}, 4, 24, {"before": 18, "after": 24}
-        )
-    )
-    sweep = title(figures.dropout_sweep(SWEEP))
-    assert "2.0 nats apart without dropout, with it at least 0.5" in sweep
-    close, apart = {"maximum": 0.4, "mean": 0.39}, {"maximum": 0.2, "mean": 0.5}
-    assert "“maximum” is 1.0 points above “mean”,\nless than" in title(figures.pools(close, 1000))
-    assert "“mean” is 30.0 points above “maximum”,\nmore than" in title(figures.pools(apart, 1000))
+def test_titles_follow_the_numbers(drawn):
+    titles = {name: figure.get_suptitle() for name, figure in drawn.items()}
+    assert "influence: counted 18% · measured 14%" in titles["influence_of_pixels"]
+    assert "shrinks with training: ±4.3 → ±3.6 pixels" in titles["receptive_fields"]
+    assert "grows with training" in receptive_fields(3.6, 4.3).get_suptitle()
+    assert "From “maximum 2×2”, none differs" in titles["disagreements"]
+    assert "mean 2×2 differs" in disagreements(0.001).get_suptitle()
+    assert "“PyTorch” is 100 times weaker than “He”" in titles["signal_over_depth"]
+    assert "differs between images, 500 times" in titles["signal_over_depth"]
+    assert "2.40 nats “with”, and 0.70 “with × s”" in titles["toll"]
+    assert "maximum is 4 whole, 5.38 on average with holes" in titles["maximum_behind_dropout"]
+    assert "give 1.42, 1.44 times" in titles["maximum_behind_dropout"]
+    assert "gap: without dropout 42 points · dropout, whole 29 points" in titles["accuracy_gaps"]
     spent = {"first": (1, 10), "last": (9, 1)}
-    assert "Most parameters: last layer; most work: first" in title(figures.costs_by_layer(spent))
+    title = figures.costs_by_layer(spent).get_suptitle()
+    assert "Most parameters: last layer; most work: first" in title
