@@ -120,14 +120,7 @@ def build_maximum_pooling(
 ) -> keras.Model:
     """`build_average_pooling` with the largest value of each channel in the place of its mean.
 
-    Args:
-        input_shape, num_classes, initialization: as in `build_fully_connected`.
-
-    Returns:
-        A Keras model with the shapes and parameter counts of `build_average_pooling`.
-
-    Raises:
-        UserError: an argument is outside the ranges above.
+    Args, Returns, Raises: as `build_average_pooling`.
     """
     return _pooled("maximum_pooling", input_shape, num_classes, True, initialization)
 
@@ -179,18 +172,14 @@ def build_whitened(
         UserError: an argument is outside the ranges above.
     """
     _check(input_shape, num_classes)
-    whole = isinstance(widths, tuple | list) and all(type(width) is int for width in widths)
     side = min(input_shape[:2]) - PATCH + 1
-    fit = whole and widths and 0 < min(widths) <= max(widths) <= MOST_FILTERS
-    if not fit or side >> len(widths) < 1:
+    if not _are_counts(widths, MOST_FILTERS) or not widths or side >> len(widths) < 1:
         raise UserError(
             f"widths is {widths!r}: give whole numbers from 1 to {MOST_FILTERS}, one for each "
             "stage, and no more stages than the image can be halved"
         )
     depths = [2] * len(widths) if depths is None else depths
-    whole = isinstance(depths, tuple | list) and all(type(depth) is int for depth in depths)
-    fit = whole and len(depths) == len(widths) and 0 < min(depths) <= max(depths) <= MOST_DEPTH
-    if not fit:
+    if not _are_counts(depths, MOST_DEPTH) or len(depths) != len(widths):
         raise UserError(
             f"depths is {depths!r}: give whole numbers from 1 to {MOST_DEPTH}, one for each of "
             f"{len(widths)} widths"
@@ -223,8 +212,7 @@ def build_whitened(
                 width,
                 3,
                 padding="same",
-                # Batch normalisation takes the mean off and adds its own.
-                use_bias=not normalized,
+                use_bias=not normalized,  # which takes the mean off and adds its own
                 name=f"convolution_{number}",
                 kernel_initializer=_kernel_initializer(initialization, 3 * 3 * channels),
             )(x)
@@ -335,9 +323,10 @@ def _pooled(name, input_shape, num_classes, classifier, initialization, rate=Non
     x = inputs
     for layer in _trunk(input_shape[2], initialization, rate):
         x = layer(x)
-    maximum = name == "maximum_pooling"
-    pool = layers.GlobalMaxPooling2D if maximum else layers.GlobalAveragePooling2D
-    x = pool(name="maximum" if maximum else "average")(x)
+    if name == "maximum_pooling":
+        x = layers.GlobalMaxPooling2D(name="maximum")(x)
+    else:
+        x = layers.GlobalAveragePooling2D(name="average")(x)
     if classifier:
         x = _dense(num_classes, TRUNK[-1][-1], initialization, name="logits")(x)
     return keras.Model(inputs, x, name=name)
@@ -409,6 +398,11 @@ def _check(input_shape, num_classes):
 
 def _is_share(value):
     return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < 1
+
+
+def _are_counts(values, most):
+    whole = isinstance(values, tuple | list) and all(type(value) is int for value in values)
+    return whole and all(0 < value <= most for value in values)
 
 
 def _check_flag(name, value):
