@@ -101,7 +101,7 @@ WRONG = {
         ),
         (
             "a threshold",
-            selective("return right[confidence >= np.max(confidence) * (1 - share)].mean()"),
+            selective("return right[confidence > 1 - share].mean()"),
             "not a confidence",
         ),
     ],
