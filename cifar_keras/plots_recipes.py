@@ -125,7 +125,7 @@ def directions(gradient: np.ndarray, step: np.ndarray) -> Figure:
     )
     figure.set_label(
         "The singular values, over the largest, of a kernel's gradient and of the step made from "
-        f"it; halfway the gradient's are {first:.0f}%, the step's {evened:.0f}%."
+        "it, in two falling lines on a logarithmic axis."
     )
     return figure
 
@@ -184,6 +184,7 @@ def race(histories: Mapping[str, Sequence[tuple[float, float]]]) -> Figure:
         seconds, accuracies = zip(*points, strict=True)
         axis.plot(seconds, accuracies, line, color=color, linewidth=2, marker=".", label=name)
     axis.set(xlabel="seconds of training", ylabel="validation accuracy (share of images)")
+    axis.set_xlim(left=0)
     style.percent(axis.yaxis)
     style.grid(axis)
     axis.legend(frameon=False, loc="lower right")
@@ -254,10 +255,10 @@ def mean_or_maximum(gains: Mapping[str, Sequence[float]]) -> Figure:
         gains: `{net: accuracy with the maximum minus accuracy with the mean, in percentage points,
             one for each seed}`.
     """
-    figure, axis = style.subplots(7.5, 0.7 * len(gains) + 1.4)
+    figure, axis = style.subplots(9, 0.7 * len(gains) + 1.4)
     verdicts = {net: claims.judge(of_seeds) for net, of_seeds in gains.items()}
     for row, (net, verdict) in enumerate(verdicts.items()):
-        axis.plot(gains[net], [row] * len(gains[net]), "o", color=OURS, alpha=0.4, markersize=6)
+        axis.plot(gains[net], [row] * len(gains[net]), "o", color=OURS, zorder=3)
         axis.plot([verdict.low, verdict.high], [row] * 2, color=INK, linewidth=2)
         axis.plot(verdict.mean, row, "|", color=INK, markersize=16, markeredgewidth=2)
     axis.axvline(0, color=FAINT, linewidth=1)

@@ -86,6 +86,11 @@ WRONG = {
         (
             "in pixels",
             augmentation(FLIP, MOVE.replace("2 / 32", "2")),
+            "your answer raises",
+        ),
+        (
+            "by the whole image",
+            augmentation(FLIP, MOVE.replace("2 / 32", "1.0")),
             "shares of the image",
         ),
         (
