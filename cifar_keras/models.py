@@ -1,4 +1,4 @@
-"""What is trained: one convolutional trunk, three endings, logits out; and the whitened net.
+"""What is trained: one convolutional trunk, its endings, logits out; and the whitened net.
 
 The trunk is the reference project's: seven 3x3 convolutions in four stages, each stage closed by
 a 2x2 max-pool of stride 2. Only what follows the last pool differs between the three nets. The
@@ -29,6 +29,8 @@ MOST_FILTERS, MOST_DEPTH = 4096, 64
 INITIALIZATIONS = ("pytorch", "keras", "dirac")
 # Side of the patches that the whitened net takes apart, in pixels.
 PATCH = 2
+# What a map of many positions becomes: one number.
+POOLINGS = {"maximum": layers.GlobalMaxPooling2D, "mean": layers.GlobalAveragePooling2D}
 
 
 def build_fully_connected(
@@ -114,6 +116,16 @@ def build_average_pooling_dropout(
     )
 
 
+def build_maximum_pooling(
+    input_shape: Sequence[int] = (32, 32, 3), num_classes: int = 10, initialization: str = "pytorch"
+) -> keras.Model:
+    """`build_average_pooling` with the largest value of each channel in the place of its mean.
+
+    Args, Returns, Raises: as `build_average_pooling`.
+    """
+    return _pooled("maximum_pooling", input_shape, num_classes, True, initialization)
+
+
 def build_whitened(
     input_shape: Sequence[int] = (32, 32, 3),
     num_classes: int = 10,
@@ -123,6 +135,10 @@ def build_whitened(
     activation: str = "relu",
     momentum: float = 0.6,
     initialization: str = "dirac",
+    whitening: bool = True,
+    normalized: bool = True,
+    pooling: str = "maximum",
+    divisor: float = 9.0,
 ) -> keras.Model:
     """A net that learns quickly: whitened patches, some convolutions a stage, max over positions.
 
@@ -144,6 +160,10 @@ def build_whitened(
         initialization: "dirac" lets every convolution hand its input channels on unchanged, as
             far as it has filters, and draws the other filters as "pytorch" does;
             "pytorch" and "keras" as in `build_fully_connected`.
+        whitening: False leaves the frozen convolution and its activation out.
+        normalized: False gives the convolutions biases in the place of batch normalisation.
+        pooling: what each channel hands to the classifier, its "maximum" or its "mean".
+        divisor: what the logits are divided by, above 0.
 
     Returns:
         A Keras model, float32 images (n, *input_shape) to logits (n, num_classes); 146,112
@@ -153,35 +173,38 @@ def build_whitened(
         UserError: an argument is outside the ranges above.
     """
     _check(input_shape, num_classes)
-    whole = isinstance(widths, tuple | list) and all(type(width) is int for width in widths)
     side = min(input_shape[:2]) - PATCH + 1
-    fit = whole and widths and 0 < min(widths) <= max(widths) <= MOST_FILTERS
-    if not fit or side >> len(widths) < 1:
+    if not _are_counts(widths, MOST_FILTERS) or not widths or side >> len(widths) < 1:
         raise UserError(
             f"widths is {widths!r}: give whole numbers from 1 to {MOST_FILTERS}, one for each "
             "stage, and no more stages than the image can be halved"
         )
     depths = [2] * len(widths) if depths is None else depths
-    whole = isinstance(depths, tuple | list) and all(type(depth) is int for depth in depths)
-    fit = whole and len(depths) == len(widths) and 0 < min(depths) <= max(depths) <= MOST_DEPTH
-    if not fit:
+    if not _are_counts(depths, MOST_DEPTH) or len(depths) != len(widths):
         raise UserError(
             f"depths is {depths!r}: give whole numbers from 1 to {MOST_DEPTH}, one for each of "
             f"{len(widths)} widths"
         )
     if activation not in ("relu", "silu", "gelu"):
         raise UserError(f"there is no activation {activation!r}; choose 'relu', 'silu' or 'gelu'")
-    _check_flag("residual", residual)
+    for name, flag in ("residual", residual), ("whitening", whitening), ("normalized", normalized):
+        _check_flag(name, flag)
+    if pooling not in list(POOLINGS):
+        raise UserError(f"there is no pooling {pooling!r}; choose one of: {', '.join(POOLINGS)}")
+    if type(divisor) not in (int, float) or not 0 < divisor < math.inf:
+        raise UserError(f"divisor is {divisor!r}: give a number above 0")
     if not _is_share(momentum):
         raise UserError(
             f"momentum is {momentum!r}: the share of the running moments that stays must be in "
             "[0, 1)"
         )
     function = silu if activation == "silu" else activation
-    inputs = keras.Input(input_shape, name="image")
-    channels = 2 * input_shape[2] * PATCH**2
-    x = layers.Conv2D(channels, PATCH, use_bias=False, trainable=False, name="whitening")(inputs)
-    x = layers.Activation(function, name=f"{activation}_0")(x)
+    x = inputs = keras.Input(input_shape, name="image")
+    channels = input_shape[2]
+    if whitening:
+        channels *= 2 * PATCH**2
+        x = layers.Conv2D(channels, PATCH, use_bias=False, trainable=False, name="whitening")(x)
+        x = layers.Activation(function, name=f"{activation}_0")(x)
     number = 0
     for stage, (width, depth) in enumerate(zip(widths, depths, strict=True), start=1):
         for place in range(depth):
@@ -190,26 +213,27 @@ def build_whitened(
                 width,
                 3,
                 padding="same",
-                use_bias=False,  # batch normalisation takes the mean off and adds its own
+                use_bias=not normalized,  # which takes the mean off and adds its own
                 name=f"convolution_{number}",
                 kernel_initializer=_kernel_initializer(initialization, 3 * 3 * channels),
             )(x)
             if place == 0:
                 x = layers.MaxPooling2D(2, strides=2, name=f"pool_{stage}")(x)
-            x = BatchNormalization(
-                momentum=momentum, epsilon=1e-5, scale=False, name=f"normalization_{number}"
-            )(x)
+            if normalized:
+                x = BatchNormalization(
+                    momentum=momentum, epsilon=1e-5, scale=False, name=f"normalization_{number}"
+                )(x)
             x = layers.Activation(function, name=f"{activation}_{number}")(x)
             channels = width
             if place == 0:
                 first = x
         if residual and depth > 1:
             x = layers.Add(name=f"sum_{stage}")([first, x])
-    x = layers.GlobalMaxPooling2D(name="maximum")(x)
+    x = POOLINGS[pooling](name=pooling)(x)
     # float32 whatever the policy: the loss takes logarithms of differences between logits.
     x = layers.Dense(num_classes, use_bias=False, dtype="float32", name="classifier")(x)
     return keras.Model(
-        inputs, layers.Rescaling(1 / 9, dtype="float32", name="logits")(x), name="whitened"
+        inputs, layers.Rescaling(1 / divisor, dtype="float32", name="logits")(x), name="whitened"
     )
 
 
@@ -241,6 +265,7 @@ BUILDERS = {
     "fully_connected": build_fully_connected,
     "average_pooling": build_average_pooling,
     "average_pooling_dropout": build_average_pooling_dropout,
+    "maximum_pooling": build_maximum_pooling,
     "practice": build_practice,
     "whitened": build_whitened,
 }
@@ -300,7 +325,10 @@ def _pooled(name, input_shape, num_classes, classifier, initialization, rate=Non
     x = inputs
     for layer in _trunk(input_shape[2], initialization, rate):
         x = layer(x)
-    x = layers.GlobalAveragePooling2D(name="average")(x)
+    if name == "maximum_pooling":
+        x = layers.GlobalMaxPooling2D(name="maximum")(x)
+    else:
+        x = layers.GlobalAveragePooling2D(name="average")(x)
     if classifier:
         x = _dense(num_classes, TRUNK[-1][-1], initialization, name="logits")(x)
     return keras.Model(inputs, x, name=name)
@@ -372,6 +400,11 @@ def _check(input_shape, num_classes):
 
 def _is_share(value):
     return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < 1
+
+
+def _are_counts(values, most):
+    whole = isinstance(values, tuple | list) and all(type(value) is int for value in values)
+    return whole and all(0 < value <= most for value in values)
 
 
 def _check_flag(name, value):

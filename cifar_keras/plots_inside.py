@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
+from scipy import stats
 
 from cifar_keras import inspection, style
 from cifar_keras.style import FAINT, INK, STYLES
@@ -78,13 +79,17 @@ def gallery(
 def reliability(logits: Mapping[str, Mapping[str, np.ndarray]], labels: np.ndarray) -> Figure:
     """Confidence against accuracy: the reliability diagrams of several nets, side by side.
 
+    Below each diagram stands how many images each bin holds; bins of fewer than ten have no point.
+
     Args:
         logits: `{caption: {variant: floats (n, classes)}}`, a panel for each caption.
         labels: integers (n,).
     """
-    figure, axes = style.subplots(4.6 * len(logits), 4.4, 1, len(logits), sharey=True)
+    figure, (axes, counts) = style.subplots(
+        4.6 * len(logits), 5.8, 2, len(logits), sharex=True, sharey="row", height_ratios=(4, 1)
+    )
     errors = {caption: [] for caption in logits}
-    for axis, (caption, by_variant) in zip(axes, logits.items(), strict=True):
+    for axis, below, (caption, by_variant) in zip(axes, counts, logits.items(), strict=True):
         axis.plot([0, 1], [0, 1], color=FAINT, linewidth=1)
         for variant, values in by_variant.items():
             images, confidence, accuracy = inspection.reliability(values, labels)
@@ -100,17 +105,20 @@ def reliability(logits: Mapping[str, Mapping[str, np.ndarray]], labels: np.ndarr
                 color=look.color,
                 label=f"{error:.0f} points",
             )
-        axis.set(title=caption, xlabel="confidence (mean of a bin)", xlim=(0, 1), ylim=(0, 1))
+            edges = np.linspace(0, 1, len(images) + 1)
+            below.stairs(images, edges, color=look.color, linestyle=look.line, linewidth=1.5)
+        axis.set(title=caption, xlabel="mean confidence of a bin", xlim=(0, 1), ylim=(0, 1))
         axis.title.set(fontsize=10, color=INK)
-        style.percent(axis.xaxis)
         style.percent(axis.yaxis)
-        axis.set_aspect("equal")
+        below.set_xlabel("confidence")
+        style.percent(below.xaxis)
         axis.legend(
             frameon=False, fontsize=8, loc="upper left", title="calibration error", title_fontsize=8
         )
     axes[0].text(0.04, 0.52, "above the line:\nunderconfident", color=INK, fontsize=9)
     axes[0].text(0.97, 0.04, "below the line:\noverconfident", color=INK, fontsize=9, ha="right")
     axes[0].set_ylabel("accuracy (share of the bin's images)")
+    counts[0].set_ylabel("images\nin the bin")
     lines = axes[0].get_legend_handles_labels()[0]
     names = [STYLES[variant].label for variant in by_variant]
     figure.legend(lines, names, loc="outside lower center", ncols=3, frameon=False)
@@ -119,7 +127,7 @@ def reliability(logits: Mapping[str, Mapping[str, np.ndarray]], labels: np.ndarr
     figure.set_label(
         f"Reliability diagrams, {' and '.join(logits)}: accuracy over confidence for "
         f"{', '.join(STYLES[v].label for v in by_variant)}, beside the diagonal on which a net is "
-        "as accurate as it is sure."
+        "as accurate as it is sure; below, how many images each bin of confidence holds."
     )
     return figure
 
@@ -315,20 +323,39 @@ def projection(
 
 
 def robustness(
-    accuracy: Mapping[str, Mapping[str, Mapping[float, float]]], classes: int = 10
+    accuracy: Mapping[str, Mapping[str, Mapping[float, float]]], images: int, classes: int = 10
 ) -> Figure:
-    """Accuracy over the strength of a perturbation, a panel for each kind.
+    """Accuracy over the strength of a perturbation, a panel for each kind, with 95% intervals.
+
+    The intervals are Wilson's (1927, J. Am. Stat. Assoc. 22), of a share of independent images.
 
     Args:
         accuracy: `{kind: {variant: {strength: accuracy in [0, 1]}}}`, strength 0 included.
+        images: on how many images each accuracy was measured.
         classes: how many there are, for the line of guessing.
     """
-    figure, axes = style.subplots(max(7.5, 2.9 * len(accuracy)), 3.6, 1, len(accuracy), sharey=True)
+    figure, axes = style.subplots(max(7.5, 2.9 * len(accuracy)), 3.8, 1, len(accuracy), sharey=True)
     for axis, (kind, by_variant) in zip(axes, accuracy.items(), strict=True):
-        for variant, values in by_variant.items():
-            look = STYLES[variant]
-            line = {"color": look.color, "linestyle": look.line, "linewidth": 2}
-            axis.plot(values.keys(), values.values(), marker="o", label=look.label, **line)
+        apart = 0.012 * max(next(iter(by_variant.values())))  # so that no interval hides another
+        for place, (variant, values) in enumerate(by_variant.items(), start=-1):
+            look, shares = STYLES[variant], np.array(list(values.values()))
+            bounds = [
+                stats.binomtest(round(share * images), images).proportion_ci(method="wilson")
+                for share in shares
+            ]
+            reach = np.abs(np.transpose([(b.low, b.high) for b in bounds]) - shares)
+            axis.errorbar(
+                np.array(list(values)) + place * apart,
+                shares,
+                reach,
+                color=look.color,
+                linestyle=look.line,
+                linewidth=2,
+                elinewidth=1,
+                marker="o",
+                markersize=4,
+                label=look.label,
+            )
         axis.axhline(1 / classes, color=FAINT, linewidth=1)
         axis.set(title=kind, xlabel=f"strength ({UNITS[kind]})", ylim=(0, None))
         axis.set_xticks(list(values))
@@ -342,9 +369,13 @@ def robustness(
         for kind, by_variant in accuracy.items()
     }
     most, least = min(left, key=left.__getitem__), max(left, key=left.__getitem__)
-    figure.suptitle(f"At full strength {most} costs most, {least} least")
+    figure.suptitle(
+        f"At full strength {most} leaves {left[most]:.0%} of {images} images right, {least} "
+        f"{left[least]:.0%} (mean of the nets)"
+    )
     figure.set_label(
         f"{len(accuracy)} panels ({', '.join(accuracy)}), accuracy over strength for "
-        f"{', '.join(STYLES[v].label for v in by_variant)}, and a thin line at guessing."
+        f"{', '.join(STYLES[v].label for v in by_variant)}, each with its 95% interval, and a thin "
+        "line at guessing."
     )
     return figure

@@ -1,4 +1,4 @@
-"""The figures of notebook 11, where accuracy comes from and what it costs; as in `plots`."""
+"""The figures of lesson 11, where accuracy comes from and what it costs; as in `plots`."""
 
 from collections.abc import Mapping, Sequence
 
@@ -61,10 +61,10 @@ def idle_weights(counts: Mapping[str, Mapping[str, tuple[int, int]]]) -> Figure:
     for variant, of_layers in counts.items():
         look, (idle, every) = STYLES[variant], np.sum(list(of_layers.values()), axis=0)
         totals[look.label] = idle / every
-        places = [layers.index(layer) for layer in of_layers]
-        shares = [at_zero / weights for at_zero, weights in of_layers.values()]
+        # A line ends where a net lacks a layer.
+        shares = [np.divide(*of_layers.get(layer, (np.nan, 1))) for layer in layers]
         label = f"{look.label}: {idle / every:.0%} of all"
-        axis.plot(places, shares, look.line, color=look.color, marker="o", label=label)
+        axis.plot(range(len(layers)), shares, look.line, color=look.color, marker="o", label=label)
     axis.set_xticks(
         range(len(layers)), [layer.replace("convolution_", "conv ") for layer in layers]
     )
@@ -125,7 +125,7 @@ def directions(gradient: np.ndarray, step: np.ndarray) -> Figure:
     )
     figure.set_label(
         "The singular values, over the largest, of a kernel's gradient and of the step made from "
-        f"it; halfway the gradient's are {first:.0f}%, the step's {evened:.0f}%."
+        "it, in two falling lines on a logarithmic axis."
     )
     return figure
 
@@ -150,17 +150,18 @@ def ladder(accuracies: Mapping[str, Sequence[float]]) -> Figure:
     for row, verdict in enumerate(verdicts, start=1):
         half = 100 * (verdict.high - verdict.mean)
         axis.text(right, row, f"{100 * verdict.mean:+.1f} ± {half:.1f}", va="center", color=INK)
-    axis.text(right, 0, "points gained", va="center", color=INK)
+    axis.text(right, 0, "points, 95%", va="center", color=INK)
     axis.set_yticks(range(len(names)), names)
     axis.invert_yaxis()
     axis.set_xlabel(f"test accuracy (dots: {values.shape[1]} seeds, bars: their means)")
     axis.set_xlim(values.min() - 0.05 * np.ptp(values), right + 0.3 * np.ptp(values))
     style.percent(axis.xaxis)
     style.grid(axis, "x")
-    gained, lost = sum(v.low > 0 for v in verdicts), sum(v.high < 0 for v in verdicts)
+    words = [verdict.word for verdict in verdicts]
+    gained, lost, open_ = (words.count(w) for w in (claims.HOLDS, claims.FAILS, claims.OPEN))
     figure.suptitle(
-        f"From {means[0]:.0%} to {means[-1]:.0%} in {len(gains)} changes; beyond the scatter of "
-        f"the seeds {gained} gain, {lost} {'loses' if lost == 1 else 'lose'}"
+        f"From {means[0]:.0%} to {means[-1]:.0%} in {len(gains)} changes: {gained} gain, {lost} "
+        f"lose, of {open_} it cannot be told"
     )
     figure.set_label(
         "Test accuracy of recipes, one change a row: "
@@ -171,10 +172,10 @@ def ladder(accuracies: Mapping[str, Sequence[float]]) -> Figure:
 
 
 def race(histories: Mapping[str, Sequence[tuple[float, float]]]) -> Figure:
-    """Test accuracy over the seconds of training, for nets that had the same time.
+    """Validation accuracy over the seconds of training, for nets that had the same time.
 
     Args:
-        histories: `{net: [(seconds, test accuracy), ...]}`, the reference project's net first.
+        histories: `{net: [(seconds, accuracy), ...]}`, the reference project's net first.
     """
     figure, axis = style.subplots(7, 3.6)
     for (name, points), color, line in zip(
@@ -182,7 +183,8 @@ def race(histories: Mapping[str, Sequence[tuple[float, float]]]) -> Figure:
     ):
         seconds, accuracies = zip(*points, strict=True)
         axis.plot(seconds, accuracies, line, color=color, linewidth=2, marker=".", label=name)
-    axis.set(xlabel="seconds of training", ylabel="test accuracy (share of images)")
+    axis.set(xlabel="seconds of training", ylabel="validation accuracy (share of images)")
+    axis.set_xlim(left=0)
     style.percent(axis.yaxis)
     style.grid(axis)
     axis.legend(frameon=False, loc="lower right")
@@ -193,7 +195,7 @@ def race(histories: Mapping[str, Sequence[tuple[float, float]]]) -> Figure:
         f"{quick:.0f}"
     )
     figure.set_label(
-        f"Test accuracy over the seconds of training, one line for {reference} and one for {ours}."
+        f"Validation accuracy over the seconds of training, a line for {reference}, one for {ours}."
     )
     return figure
 
@@ -213,11 +215,18 @@ def accuracy_by_parameters(
         color, mean = REFERENCE if i == 0 else OURS, np.mean(accuracies)
         axis.vlines(parameters, min(accuracies), max(accuracies), color=color, linewidth=4)
         axis.plot(parameters, mean, "o", color=color, markersize=9)
+        above = mean >= goal  # then the label stands above its dot, and clear of the line
         axis.annotate(
-            f"{name}, {mean:.1%}", (parameters, mean), (9, -4), textcoords="offset points"
+            f"{name}, {mean:.1%}",
+            (parameters, mean),
+            (0, 8 if above else -8),
+            textcoords="offset points",
+            ha="center",
+            va="bottom" if above else "top",
         )
     counts = [parameters for parameters, _ in nets.values()]
-    axis.set(xscale="log", xlim=(0.7 * min(counts), 4 * max(counts)))
+    axis.set(xscale="log", xlim=(min(counts) / 2, 2 * max(counts)))
+    axis.margins(y=0.15)
     axis.set(xlabel="trainable parameters", ylabel="test accuracy (share of images)")
     ticks = [n for n in (100_000, 200_000, 500_000, 1_000_000, 2_000_000) if n >= min(counts) / 2]
     axis.set_xticks(ticks, [f"{n:,}" for n in ticks])
@@ -235,5 +244,34 @@ def accuracy_by_parameters(
         "Test accuracy against trainable parameters: "
         + ", ".join(f"{n} {p:,} and {np.mean(a):.1%}" for n, (p, a) in nets.items())
         + f"; a dashed line at {goal:.0%}."
+    )
+    return figure
+
+
+def mean_or_maximum(gains: Mapping[str, Sequence[float]]) -> Figure:
+    """What the maximum gains in the place of the mean, net by net, with 95% intervals.
+
+    Args:
+        gains: `{net: accuracy with the maximum minus accuracy with the mean, in percentage points,
+            one for each seed}`.
+    """
+    figure, axis = style.subplots(9, 0.7 * len(gains) + 1.4)
+    verdicts = {net: claims.judge(of_seeds) for net, of_seeds in gains.items()}
+    for row, (net, verdict) in enumerate(verdicts.items()):
+        axis.plot(gains[net], [row] * len(gains[net]), "o", color=OURS, zorder=3)
+        axis.plot([verdict.low, verdict.high], [row] * 2, color=INK, linewidth=2)
+        axis.plot(verdict.mean, row, "|", color=INK, markersize=16, markeredgewidth=2)
+    axis.axvline(0, color=FAINT, linewidth=1)
+    axis.set_yticks(range(len(gains)), gains)
+    axis.set_ylim(len(gains) - 0.5, -0.5)
+    axis.set_xlabel("points gained by the maximum (dots: seeds, line: 95% interval of the mean)")
+    style.grid(axis, "x")
+    figure.suptitle(
+        "The maximum in the place of the mean: "
+        + ",\n".join(f"{v.mean:+.1f} points in {net} ({v.word})" for net, v in verdicts.items())
+    )
+    figure.set_label(
+        f"Points of accuracy gained by the global maximum in the place of the mean, in "
+        f"{', '.join(gains)}: a dot for each seed, the mean with its 95% interval, and a line at 0."
     )
     return figure

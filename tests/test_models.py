@@ -226,7 +226,7 @@ def test_other_image_shapes(variant, shape):
         (
             "resnet",
             {},
-            r"'resnet'.*: fully_connected, average_pooling, \w+, practice, whitened$",
+            r"'resnet'.*: fully_connected, average_pooling, \w+, maximum_pooling, practice, whitened$",
         ),
     ],
 )
@@ -234,6 +234,18 @@ def test_unfit_arguments_are_named(variant, arguments, message):
     with pytest.raises(UserError, match=message) as caught:
         models.build(variant, **arguments)
     assert "\n" not in str(caught.value)
+
+
+def test_maximum_pooling_takes_the_largest_in_the_place_of_the_mean(images):
+    keras.utils.set_random_seed(0)
+    mean = models.build("average_pooling")
+    keras.utils.set_random_seed(0)
+    largest = models.build("maximum_pooling")
+    expected, parameters = numpy_trunk(mean, images)
+    kernel, bias = parameters["logits"]
+    outputs = expected.max(axis=(1, 2)) @ kernel + bias
+    np.testing.assert_allclose(array(largest(images)), outputs, rtol=1e-3, atol=1e-6)
+    assert largest.count_params() == mean.count_params()
 
 
 # --- The whitened net -----------------------------------------------------------------------------
@@ -374,3 +386,43 @@ def test_an_unknown_initialization_is_refused():
 def test_widths_are_in_the_architecture():
     one, other = (models.build("whitened", widths=(8, w)) for w in (8, 9))
     assert models.architecture(one) != models.architecture(other)
+
+
+def test_each_part_of_the_whitened_net_can_be_left_out_alone(images):
+    whole = models.architecture(models.build("whitened"))
+
+    def changed(**arguments):
+        """(names of the layers that went, names of those that came)."""
+        names = [[layer[1] for layer in net] for net in (whole, parts(**arguments))]
+        return tuple(sorted(set(a) - set(b)) for a, b in (names, names[::-1]))
+
+    def parts(**arguments):
+        return models.architecture(models.build("whitened", **arguments))
+
+    assert changed(whitening=False) == (["relu_0", "whitening"], [])
+    assert changed(normalized=False) == ([f"normalization_{i}" for i in range(1, 7)], [])
+    assert changed(pooling="mean") == (["maximum"], ["mean"])
+    assert changed(divisor=1) == ([], []) and parts(divisor=1) != whole
+    bare = models.build("whitened", normalized=False)
+    assert all(x.use_bias for x in bare.layers if x.name.startswith("convolution"))
+    assert models.build("whitened", whitening=False).get_layer("convolution_1").kernel.shape[2] == 3
+
+    model = models.build("whitened", pooling="mean", divisor=2)
+    maps = keras.Model(model.input, model.get_layer("relu_6").output)(images)
+    expected = array(maps).mean(axis=(1, 2)) @ array(model.get_layer("classifier").kernel) / 2
+    np.testing.assert_allclose(array(model(images)), expected, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"whitening": 1}, "whitening is 1: give True or False"),
+        ({"normalized": None}, "normalized is None: give True or False"),
+        ({"pooling": "median"}, "no pooling 'median'; choose one of: maximum, mean"),
+        ({"divisor": 0}, "divisor is 0: give a number above 0"),
+        ({"divisor": True}, "divisor is True"),
+    ],
+)
+def test_unfit_parts_are_refused(arguments, message):
+    with pytest.raises(UserError, match=message):
+        models.build("whitened", **arguments)

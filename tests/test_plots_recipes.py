@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from cifar_keras import plots_recipes as figures
 
@@ -20,6 +21,7 @@ ACCURACIES = {
 }
 # Singular values of 1, 0.1, 0.01 and of 1, 0.9, 0.8.
 GRADIENT, STEP = (np.diag(sizes)[None, None] for sizes in ([1, 0.1, 0.01], [1, 0.9, 0.8]))
+GAINS = {"one net": [1.0, 2.0, 3.0, 2.0], "another": [-1.0, 1.0, 2.0, -2.0]}
 REFERENCE, COMPACT = (1_000_000, [0.82]), (125_000, [0.90, 0.91, 0.92])
 
 
@@ -40,6 +42,7 @@ def drawn():
         "directions": figures.directions(GRADIENT, STEP),
         "ladder": figures.ladder(ACCURACIES),
         "race": race(0.7),
+        "mean_or_maximum": figures.mean_or_maximum(GAINS),
         "accuracy_by_parameters": figures.accuracy_by_parameters(
             {"reference": REFERENCE, "compact": COMPACT}
         ),
@@ -57,15 +60,18 @@ def test_titles_follow_the_numbers(drawn):
     )
     first, second = drawn["idle_weights"].axes[0].lines
     assert first.get_xydata().tolist() == [[0, 0], [1, 0.125], [2, 0]]
-    assert second.get_xydata().tolist() == [[0, 0.5], [2, 0.1]]
+    np.testing.assert_equal(second.get_ydata(), [0.5, np.nan, 0.1])  # no line through "hidden"
     assert "the gradient goes 10% as far as in the first" in title(drawn["directions"])
     assert "Muon's step 90%" in title(drawn["directions"])
     gradient, _ = drawn["directions"].axes[0].lines
     np.testing.assert_allclose(gradient.get_xydata(), [[1, 1], [2, 0.1], [3, 0.01]])
     assert "From 52% to 62% in 2 changes" in title(drawn["ladder"])
-    assert "1 gain, 0 lose" in title(drawn["ladder"])
+    assert "1 gain, 0 lose, of 1 it cannot be told" in title(drawn["ladder"])
     falling = dict(reversed(ACCURACIES.items()))
-    assert "0 gain, 1 loses" in title(figures.ladder(falling))
+    assert "0 gain, 1 lose, of 1 it cannot be told" in title(figures.ladder(falling))
+    found = title(drawn["mean_or_maximum"])
+    assert "+2.0 points in one net (holds)" in found
+    assert "+0.0 points in another (cannot be told)" in found
     rise = title(figures.schedule(np.array([0.5, 1, 0.5, 0])))
     assert rise == "The rate rises for 2 steps to 1, and ends at 0"
     assert title(race(0.4)) == "reference has 50% after 20 seconds, ours 40% after 19"
@@ -84,3 +90,15 @@ def test_gains_are_paired_over_the_seeds(drawn):
     texts = [text.get_text() for text in drawn["ladder"].axes[0].texts]
     # Differences of 10, 11, 10, 11 points: s is 0.577, t of three degrees of freedom 3.18.
     assert "+10.5 ± 0.9" in texts and "+0.0 ± 2.9" in texts
+
+
+def test_the_goal_s_line_crosses_no_label():
+    nets = {"reference": REFERENCE, "below": (300_000, [0.89]), "at": (150_000, [0.901])}
+    figure = figures.accuracy_by_parameters(nets)
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    axis = figure.axes[0]
+    height = axis.transData.transform((1e5, 0.9))[1]
+    for label in axis.texts:
+        box = label.get_window_extent()
+        assert not box.y0 <= height <= box.y1, label.get_text()

@@ -275,7 +275,7 @@ def test_an_unknown_study_is_one_line(capsys):
     assert main(["study", "status", "fulll"]) == 2
     assert capsys.readouterr().err == (
         "error: there is no study 'fulll'; choose one of: compact, compact_sgd, dropout, full, "
-        "ladder, ladder_full, quick, seeds, strong, strong_muon\n"
+        "ladder, ladder_full, quick, seeds, strong, strong_muon, unbundled\n"
     )
 
 
