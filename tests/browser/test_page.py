@@ -28,17 +28,15 @@ const [name, images, done] = arguments;
   return answers.map((logits) => Array.from(logits));
 })().then(done);
 """
-# Once every net has answered the last change.
+# Once a picture that was handed over is decoded, and every net has answered the last change.
 SETTLED = """
 const done = arguments[0];
 (function wait() {
-  const busy = Object.values(workers).some((net) => net.busy);
+  const busy = document.getElementById("input").ariaBusy === "true" ||
+    Object.values(workers).some((net) => net.busy);
   if (busy || !document.querySelector(".bars")) setTimeout(wait, 50); else done();
 })();
 """
-DECODED = SETTLED.replace(
-    "Object.values", "document.getElementById('input').ariaBusy === 'true' || Object.values"
-)
 ANSWERS = "return [...document.querySelectorAll('.net')].map((card) => card.textContent)"
 
 
@@ -78,7 +76,6 @@ def answers(page):
 def give(page, path):
     """Hands a file over; returns the pixels that the nets get, and the message."""
     page.find_element("id", "file").send_keys(str(path))
-    page.execute_async_script(DECODED)
     answers(page)
     pixels = page.execute_script("return Array.from(state.pixels)")
     return np.reshape(pixels, (32, 32, 3)), page.find_element("id", "message").text
