@@ -5,6 +5,7 @@ A figure's label (`figure.get_label()`) is its description in words, for whoever
 
 import base64
 import hashlib
+import html
 import io
 import re
 from collections.abc import Sequence
@@ -126,14 +127,11 @@ def show(figure: Figure, alt: str | None = None) -> None:
         return
     png = io.BytesIO()
     figure.savefig(png, format="png", dpi=100)
-    display(
-        {
-            "image/png": base64.b64encode(png.getvalue()).decode(),
-            "text/plain": figure.get_label(),
-        },
-        metadata={"image/png": {"alt": figure.get_label()}},
-        raw=True,
-    )
+    # As HTML: JupyterLab and nbconvert drop the text alternative of an image/png output.
+    alternative = html.escape(figure.get_label())
+    source = base64.b64encode(png.getvalue()).decode()
+    picture = f'<img alt="{alternative}" src="data:image/png;base64,{source}">'
+    display({"text/html": picture, "text/plain": figure.get_label()}, raw=True)
 
 
 def save(figure: Figure, path: Path, drawn_from: Sequence[Path] = ()) -> None:
