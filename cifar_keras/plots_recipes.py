@@ -187,7 +187,7 @@ def race(histories: Mapping[str, Sequence[tuple[float, float]]]) -> Figure:
     axis.set_xlim(left=0)
     style.percent(axis.yaxis)
     style.grid(axis)
-    axis.legend(frameon=False, loc="lower right")
+    axis.legend(frameon=False, loc="upper left")
     (reference, theirs), (ours, own) = histories.items()
     (slow, before), (quick, after) = theirs[-1], own[-1]
     figure.suptitle(
