@@ -109,6 +109,20 @@ def test_last_cell_says_what_was_found_in_sentences_with_their_numbers(path):
 
 
 @lessons
+def test_its_decimal_numbers_are_printed_or_asserted(path):
+    """Each is a number of an output or of the code, rounded, or that as a percentage."""
+    known = []
+    for cell in code_cells(path):
+        printed = [output.get("text", "") for output in cell.outputs]
+        described = [output.get("data", {}).get("text/plain", "") for output in cell.outputs]
+        known += re.findall(r"\d+(?:\.\d+)?", " ".join([cell.source, *printed, *described]))
+    for number in re.findall(r"(?<![\w.,])\d+\.\d+\b", prose(path)[-1]):
+        digits = len(number.partition(".")[2])
+        rounded = {round(scale * float(each), digits) for each in known for scale in (1, 100)}
+        assert float(number) in rounded, number
+
+
+@lessons
 def test_test_images_choose_nothing(path):
     for cell in code_cells(path):
         assert not re.search(r"validation_data=\(?\s*(\w+_)?test", cell.source), cell.id

@@ -210,7 +210,7 @@ def compact():
     assert {round(reference / run["trainable_parameters"]) for run in runs} == {8}
     assert len(runs) >= 5 and statistics.mean(accuracies(runs)) > 0.9
     yield "passes 90% with an eighth of the parameters"
-    yield "what takes 90% with an eighth of the parameters"
+    yield "what is needed to pass 90% with an eighth of the parameters"
     assert all(run["recipe"]["kernel_rate"] > 0 for run in runs)
     yield "Muon takes the steps of its convolutions"
 
@@ -229,7 +229,7 @@ def all_three():
     names = ("quick", "compact", "strong")
     recipes = [run["recipe"] for name in names for run in update_readme.recorded(name)]
     assert {recipe["translation"] for recipe in recipes} == {2, 3}
-    yield "moved by two or three pixels"
+    yield "moved by up to two or three pixels"
     yield f"{COUNT[len(names)].capitalize()} nets of the same kind of layers"
     assert list(time_to_accuracy.CONTESTANTS) == [time_to_accuracy.BASELINE, *names]
     yield f"then the {COUNT[len(names)]} nets"
@@ -259,9 +259,9 @@ def seconds_of_whole_trainings():
 def epochs_beside_plain_pytorch():
     ratios = ratios_of("epoch_time")
     ours, as_it_comes = "this course (Keras on TensorFlow)", "Keras on TensorFlow as it comes"
-    assert min(ratios, key=ratios.get) == ours and ratios[as_it_comes] > 2 * ratios[ours]
+    assert min(ratios, key=ratios.get) == ours and ratios[as_it_comes] > 3 * ratios[ours]
     yield "The course's epoch is the shortest"
-    yield "on TensorFlow as it comes takes more than twice as long"
+    yield "on TensorFlow with its own settings takes more than three times as long"
     asleep = [10.24 * 2**k for k in range(4)]
     seconds = recorded_epochs("epoch_time")[as_it_comes]["seconds"]
     assert any(abs(taken - end) < 0.1 for taken in seconds for end in asleep)

@@ -105,7 +105,7 @@ WRONG = {
         ("the normal's", interval("1.96 * s / 3**0.5"), "for very many numbers"),
         ("ten seeds' t", interval("2.26 * s / 3**0.5"), "for ten numbers"),
         ("n in the place of n - 1", interval("4.303 * s * (2 / 3) ** 0.5 / 3**0.5"), "see ddof"),
-        ("no root of n", interval("4.303 * s"), "their mean less"),
+        ("no root of n", interval("4.303 * s"), "the mean of three scatters less"),
         ("n without a root", interval("4.303 * s / 3"), "times as wide as it should be"),
     ],
     "my-heads-check": [
