@@ -1,7 +1,4 @@
-"""The page of nets as people use it: in a Chromium without a window, from a file.
-
-Needs Chromium and its driver (Debian: chromium, chromium-driver), and the extra `browser`.
-"""
+"""The page of nets as people use it: in a Chromium without a window, from a file."""
 
 import json
 import shutil
@@ -13,12 +10,6 @@ import pytest
 from PIL import ExifTags, Image, ImageFilter
 
 from cifar_keras import data, inspection, models, play
-
-webdriver = pytest.importorskip(
-    "selenium.webdriver", reason="needs `pip install -e '.[browser]'`, which drives Chromium"
-)
-DRIVER = shutil.which("chromedriver")
-pytestmark = pytest.mark.skipif(not DRIVER, reason="no Chromium with its driver is installed")
 
 LOGITS = """
 const [name, images, done] = arguments;
@@ -47,18 +38,6 @@ def own(tmp_path_factory):
     models.build_average_pooling(initialization="keras").save(folder / "mine.keras")
     play.write_page(folder / "play.html", [folder / "mine.keras"])
     return folder
-
-
-@pytest.fixture(scope="module")
-def browser():
-    options = webdriver.ChromeOptions()
-    for argument in ("--headless", "--no-sandbox", "--disable-gpu", "--window-size=1280,1600"):
-        options.add_argument(argument)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-    driver = webdriver.Chrome(options=options, service=webdriver.ChromeService(DRIVER))
-    driver.set_script_timeout(300)
-    yield driver
-    driver.quit()
 
 
 @pytest.fixture
