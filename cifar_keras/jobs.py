@@ -9,6 +9,7 @@ it is imported by the functions that start here.
 """
 
 import contextlib
+import logging
 import os
 import subprocess
 import sys
@@ -99,8 +100,8 @@ def run_on_cluster(name: str, address: str) -> None:
             try:
                 _watch(described, futures)
             except BaseException:
-                stop.set()
-                with contextlib.suppress(Exception):  # nobody answers any more
+                with contextlib.suppress(Exception):  # nobody may answer any more
+                    stop.set()
                     distributed.wait(list(futures), timeout=10)
                 raise
 
@@ -191,6 +192,8 @@ def _check_memory(described, jobs):
 
 def _connected(distributed, address):
     """A client of the scheduler; raises UserError if none answers."""
+    # What it would log there besides, our own lines say.
+    logging.getLogger("distributed.client").setLevel(logging.CRITICAL)
     try:
         return distributed.Client(address, timeout=5)
     except (OSError, ValueError) as error:
@@ -232,7 +235,7 @@ def _watch(described, futures):
     """Shows what changes until all futures are done; takes out of `futures` those that are.
 
     Raises:
-        UserError: a run failed.
+        UserError: a run failed, or the cluster is lost.
     """
     from cifar_keras import study
 
@@ -242,6 +245,11 @@ def _watch(described, futures):
     while futures:
         time.sleep(POLL)
         ended = [future for future in futures if future.done()]
+        if any(future.cancelled() for future in ended):
+            raise UserError(
+                "the scheduler does not answer any more; start it again, and the same command goes "
+                "on"
+            )
         lines = study.status(described)
         for line in (line for line, before in zip(lines, shown, strict=True) if line != before):
             _show(line, stays="finished" in line)

@@ -11,6 +11,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from concurrent.futures import Future
 from types import SimpleNamespace
 
 import pytest
@@ -226,9 +227,13 @@ def cluster(monkeypatch):
     def client(address, timeout):
         if not address.startswith("tcp"):
             raise ValueError(address)
-        yield SimpleNamespace(run=lambda asked, folder: answers)
+        lost = Future()
+        lost.cancel()
+        yield SimpleNamespace(run=lambda asked, folder: answers, submit=lambda *_, key: lost)
 
-    monkeypatch.setitem(sys.modules, "distributed", SimpleNamespace(Client=client))
+    event = SimpleNamespace(name="stop", set=lambda: None)
+    stand_in = SimpleNamespace(Client=client, Event=lambda: event)
+    monkeypatch.setitem(sys.modules, "distributed", stand_in)
     return answers
 
 
@@ -243,6 +248,13 @@ def test_a_cluster_without_workers_or_with_blind_ones_is_refused(command, cluste
     late = results.Run("", 0, command.folder / "run")
     with pytest.raises(UserError, match="its worker does not see "):
         jobs._train_on_worker("mine", late)
+
+
+def test_a_scheduler_that_is_lost_is_one_line(command, cluster):
+    cluster["tcp://a:1"] = True
+    assert command("--scheduler", "tcp://there:8786") == (
+        "the scheduler does not answer any more; start it again, and the same command goes on"
+    )
 
 
 def test_a_study_is_given_to_one_cluster_at_a_time(command, cluster):
