@@ -114,10 +114,19 @@ def train(args: argparse.Namespace) -> int:
 def study_run(args: argparse.Namespace) -> int:
     """Train what the study lacks. Start it in several terminals and they share the work."""
     files.study_file(args.name)
-    from cifar_keras import environment, study
+    from cifar_keras import jobs
 
-    print(environment.describe())
-    study.run(study.load(args.name))
+    if args.jobs:
+        jobs.run_here(args.name, args.jobs)
+    elif args.scheduler:
+        jobs.run_on_cluster(args.name, args.scheduler)
+    elif args.only:
+        jobs.train_only(args.name, args.only)
+    else:
+        from cifar_keras import environment, study
+
+        print(environment.describe())
+        study.run(study.load(args.name))
     return 0
 
 
@@ -265,9 +274,23 @@ def _parser() -> argparse.ArgumentParser:
         epilog="example: python -m cifar_keras study status seeds",
     )
     actions = studies.add_subparsers(required=True, metavar="ACTION")
-    for name, run in [("run", study_run), ("status", study_status), ("verify", study_verify)]:
-        command = _command(actions, name, run, f"study {name} seeds")
+    actions_of_studies = {
+        "run": (study_run, "run seeds --jobs 2"),
+        "status": (study_status, "status seeds"),
+        "verify": (study_verify, "verify seeds"),
+    }
+    for name, (run, example) in actions_of_studies.items():
+        command = _command(actions, name, run, f"study {example}")
         command.add_argument("name", metavar="NAME", help="of a file studies/NAME.toml")
+        if run is study_run:
+            many = command.add_mutually_exclusive_group()
+            many.add_argument(
+                "--jobs", metavar="N", type=_integer(1), help="N runs at once, each a process"
+            )
+            many.add_argument(
+                "--scheduler", metavar="ADDRESS", help="give the runs to this Dask cluster"
+            )
+            many.add_argument("--only", metavar="RUN", help=argparse.SUPPRESS)  # of `jobs.train`
     _command(commands, "verify", study_verify, "verify").set_defaults(name=None)
     return parser
 

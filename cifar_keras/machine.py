@@ -1,4 +1,4 @@
-"""What this computer is: its processor, its cores, the memory that this process took."""
+"""What this computer is: its processor, its cores, its memory and what this process took of it."""
 
 import os
 import platform
@@ -7,6 +7,8 @@ import sys
 from pathlib import Path
 
 CPUINFO = Path("/proc/cpuinfo")  # Linux only: the processor's full name and what it can do
+
+MEMINFO = Path("/proc/meminfo")  # Linux only, too
 
 
 def _cpuinfo(field: str) -> str:
@@ -31,6 +33,13 @@ def cores() -> int:
     if hasattr(os, "sched_getaffinity"):  # not on macOS and Windows
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
+
+
+def free_memory() -> int | None:
+    """The memory that new processes can have, in MB; None where only Linux tells it."""
+    text = MEMINFO.read_text() if MEMINFO.exists() else ""
+    found = re.search(r"^MemAvailable:\s*(\d+) kB$", text, re.MULTILINE)
+    return int(found[1]) * 1024 // 10**6 if found else None
 
 
 def peak_memory() -> int | None:

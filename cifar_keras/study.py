@@ -94,6 +94,18 @@ class Study:
         """Every run that is planned, seed by seed, so that early stops leave pairs."""
         return [Run.of(self.folder, v, seed) for seed in self.seeds for v in self.variants]
 
+    def only(self, run: str) -> "Study":
+        """The study that consists of one of the planned runs, `<variant>-seed<seed>`.
+
+        Raises:
+            UserError: no run of that name is planned.
+        """
+        for one in self.runs():
+            if one.name == run:
+                variants = {one.variant: self.variants[one.variant]}
+                return dataclasses.replace(self, seeds=(one.seed,), variants=variants)
+        raise UserError(f"no run {run!r} is planned; `study status` lists those that are")
+
     def recipe_of(self, variant: str) -> training.Recipe:
         """The `training.Recipe` by which a variant is trained."""
         return _recipe(self.variants[variant].get("recipe", {}), self.recipe)
@@ -202,10 +214,7 @@ def run(study: Study, verbose: bool = True) -> results.Runs:
         print("this processor has no instructions for bfloat16: training in float32")
     seconds = []  # what the runs of this process took
     for number, one in enumerate(planned, start=1):
-        if one.finished:
-            _check_settings(study, one, hashes)
-            if (one.folder / "checkpoint.npz").exists():  # killed between run.json and this
-                (one.folder / "checkpoint.npz").unlink()
+        if not needs_training(study, one, hashes):
             continue
         with files.lock(one.folder) as locked:
             if not locked:
@@ -251,14 +260,26 @@ def settings(study: Study, one: Run, hashes: list[str]) -> dict[str, Any]:
     }
 
 
-def _check_settings(study, one, hashes):
-    """Raises UserError if a finished run is not what the study wants."""
+def needs_training(study: Study, one: Run, hashes: list[str]) -> bool:
+    """Whether a run is not finished yet; of one that is, deletes what it needs no more.
+
+    Args:
+        hashes: as in `settings`.
+
+    Raises:
+        UserError: it is finished and not what the study wants.
+    """
+    if not one.finished:
+        return True
     record = one.record
     other = [n for n, value in settings(study, one, hashes).items() if record[n] != value]
     if other:
         raise UserError(
             f"{one.folder} holds a run with another {', '.join(other)}; name another folder"
         )
+    if (one.folder / "checkpoint.npz").exists():  # killed between run.json and this
+        (one.folder / "checkpoint.npz").unlink()
+    return False
 
 
 @environment.graphs_released()  # or each run of a study would take some more memory
@@ -346,6 +367,8 @@ def state(study: Study, one: Run) -> str:
     epochs = len(one.history) if (one.folder / "history.csv").exists() else 0
     planned = study.recipe_of(one.variant).epochs
     in_training = files.locked(one.folder)
+    if one.finished:  # meanwhile
+        return state(study, one)
     return f"{'in training' if in_training else 'interrupted'}, {epochs} of {planned} epochs done"
 
 

@@ -50,3 +50,11 @@ def test_peak_memory_is_in_megabytes():
     used = machine.peak_memory()
     if used is not None:  # Windows does not tell
         assert 20 < used < 100_000
+
+
+def test_free_memory_is_told_in_megabytes_where_the_system_tells_it(monkeypatch, tmp_path):
+    meminfo = tmp_path / "meminfo"
+    monkeypatch.setattr(machine, "MEMINFO", meminfo)
+    assert machine.free_memory() is None
+    meminfo.write_text("MemTotal:       24684000 kB\nMemAvailable:    2000000 kB\n")
+    assert machine.free_memory() == 2048

@@ -12,7 +12,7 @@ ORDER = [
     *("errors", "machine", "files", "terminal", "environment"),
     *("formats", "sources", "data"),
     *("layers", "practice", "models", "optimizers"),
-    *("results", "callbacks", "training", "evaluation", "study", "verification"),
+    *("results", "callbacks", "training", "evaluation", "study", "jobs", "verification"),
     *("claims", "measure", "inspection", "exercises"),
     "style",
     *("plots", "plots_lessons", "plots_statistics", "plots_architecture", "plots_training"),

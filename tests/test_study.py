@@ -227,6 +227,23 @@ def test_two_processes_share_a_study(planned, capsys):
     assert list(study.run(planned, verbose=False)["average_pooling"]) == [3]
 
 
+def test_a_run_that_ends_while_it_is_looked_at_is_not_called_interrupted(recorded, monkeypatch):
+    planned, _ = recorded
+    before = study.status(planned)
+    finished = folder_of(planned) / "run.json"
+    hidden = finished.rename(finished.with_name("later"))
+    monkeypatch.setattr(files, "locked", lambda folder: bool(hidden.rename(finished)) and False)
+    assert study.status(planned) == before
+
+
+def test_one_run_of_a_study_is_a_study(planned):
+    one = planned.only("average_pooling_no_classifier-seed3")
+    assert one.runs() == planned.runs()[1:]
+    assert one.build("average_pooling_no_classifier").output_shape == (None, 256)
+    with pytest.raises(UserError, match="no run 'average_pooling-seed4' is planned"):
+        planned.only("average_pooling-seed4")
+
+
 def test_a_file_in_the_folders_place_is_an_error(planned):
     planned.folder.parent.mkdir(exist_ok=True)
     planned.folder.write_text("a file stands here")
