@@ -88,7 +88,7 @@ def disagreements(counts: Mapping[str, tuple[int, int, float]], base: str, level
     """On how many images each network and a common other disagree, and whether that says anything.
 
     Args:
-        counts: `{network: (images only it has right, images only `base` has right, p-value)}`, as
+        counts: `{network: (images only it has right, images only base has right, p-value)}`, as
             `claims.mcnemar` returns them. base: the name of the common other.
         level: the p-value below which a difference counts.
     """

@@ -1,10 +1,14 @@
-"""The course in one picture: what the three nets come to, as the README shows it."""
+"""What recorded runs come to: the course in one picture for the README, and any study in one."""
 
+import math
+from typing import Any
+
+import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from cifar_keras import claims, results, style
-from cifar_keras.style import INK, STYLES
+from cifar_keras.style import COLORS, INK, LINES, STYLES, Style
 
 
 def summary(runs: results.Runs) -> Figure:
@@ -54,3 +58,57 @@ def summary(runs: results.Runs) -> Figure:
         f"loss of {lowest} is the lowest."
     )
     return figure
+
+
+def curves(runs: results.Runs, images: str = "test") -> Figure:
+    """Accuracy and loss of all variants of a study over the epochs, means over the seeds.
+
+    Lines are those of the images that the runs were measured on, after each epoch; where these were
+    looked at once, at the end, they are dots there, and the lines those of the training images.
+
+    Args:
+        runs: of a study, up to ten variants. images: what they were measured on, one word.
+    """
+    figure, axes = style.subplots(8.4, 4.2, 1, 2)
+    of_variants = [list(by_seed.values()) for by_seed in runs.values()]
+    once = any(math.isnan(row["test_loss"]) for row in of_variants[0][0])
+    lines, final = "training" if once else images, {}
+    for histories, look in zip(of_variants, _looks(runs), strict=True):
+        epochs = results.column(histories[0], "epoch")
+        for axis, quantity in zip(axes, ("accuracy", "loss"), strict=True):
+            curves = {
+                part: np.mean([results.column(h, f"{part}_{quantity}") for h in histories], axis=0)
+                for part in ("training", "test")
+            }
+            drawn = curves["training" if once else "test"]
+            axis.plot(epochs, drawn, look.line, color=look.color, linewidth=2, label=look.label)
+            if once:
+                axis.plot(epochs[-1], curves["test"][-1], "o", color=look.color, markersize=8)
+        final[look.label] = np.mean([results.final(h, "test_accuracy") for h in histories])
+    for axis, quantity in zip(axes, ("accuracy", "loss"), strict=True):
+        style.over_epochs(axis, f"{lines} {quantity}")
+        if once:
+            axis.set_title(f"dots: {images} {quantity}", loc="left", fontsize=10, color=INK)
+    handles, labels = axes[0].get_legend_handles_labels()
+    place: Any = {"loc": "outside lower center", "ncols": min(len(labels), 3)}
+    figure.legend(handles, labels, handlelength=3, frameon=False, **place)
+
+    best = max(final, key=final.__getitem__)
+    ends = "ends" if len(final) == 1 else f"ends highest of {len(final)}"
+    figure.suptitle(
+        f"{best[0].upper()}{best[1:]} {ends}: final {images} accuracy {final[best]:.1%}"
+    )
+    shares = ", ".join(f"{name} {share:.1%}" for name, share in final.items())
+    figure.set_label(
+        f"Accuracy left and cross-entropy right on the {lines} images, over {len(epochs)} epochs"
+        + (f", with dots at the end for the {images} images" if once else "")
+        + f"; final {images} accuracy: {shares}. Means over the seeds."
+    )
+    return figure
+
+
+def _looks(variants):
+    """A `Style` for each variant: its own, or a colour and a line that no other one has."""
+    for k, name in enumerate(variants):
+        line = LINES[(k + k // len(COLORS)) % len(LINES)]
+        yield STYLES.get(name, Style(name.replace("_", " "), COLORS[k % len(COLORS)], line))

@@ -26,7 +26,7 @@ def runs(make_history):
 
 def test_it_shows_means_and_intervals(check_figures, runs):
     figure = plots_summary.summary(runs)
-    check_figures(plots_summary, {"summary": figure})
+    check_figures(plots_summary, {"summary": figure, "curves": plots_summary.curves(runs)})
     left, right = figure.axes
     assert [text.get_text().split("\n")[1] for text in left.texts] == ["51.0%", "61.0%", "71.0%"]
     # Two values 0.02 apart: t is 12.706, and s / √2 is 0.01.
@@ -62,3 +62,26 @@ def test_a_single_seed_has_no_interval(runs):
     figure = plots_summary.summary({variant: {0: of[0]} for variant, of in runs.items()})
     bar, dot, *_ = figure.axes[0].lines
     assert np.isnan(bar.get_xdata()).all() and dot.get_xdata() == [0.5]
+
+
+def test_curves_of_a_study_are_told_apart(runs):
+    runs |= {f"rung_{k}": runs["average_pooling"] for k in range(6)}
+    left, right = plots_summary.curves(runs).axes
+    looks = {(line.get_color(), line.get_linestyle()) for line in left.lines}
+    assert len(looks) == len(left.lines) == len(right.lines) == len(runs)
+    assert right.lines[0].get_ydata() == pytest.approx([2.1, 1.1, 1.6])
+
+
+def test_test_images_that_were_met_once_are_dots(runs):
+    nan = {"test_loss": np.nan, "test_accuracy": np.nan}
+    once = {
+        variant: {k: [row | nan for row in each[:-1]] + each[-1:] for k, each in by_seed.items()}
+        for variant, by_seed in runs.items()
+    }
+    figure = plots_summary.curves(once)
+    line, dot, *_ = figure.axes[1].lines
+    assert line.get_ydata() == pytest.approx([2, 1, 2 / 3])  # the training loss
+    assert (dot.get_xdata(), dot.get_ydata()) == ([3], pytest.approx([1.6]))
+    assert "dots at the end for the test images" in figure.get_label()
+    single = plots_summary.curves({"average_pooling": runs["average_pooling"]}, "held-out")
+    assert single.get_suptitle() == "Average pooling ends: final held-out accuracy 61.0%"

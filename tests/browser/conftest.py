@@ -1,9 +1,13 @@
-"""A Chromium without a window.
+"""What tests of pages share: a Chromium without a window, what it heard, and what axe-core finds.
 
-Needs Chromium and its driver (Debian: chromium, chromium-driver), and the extra `browser`.
+Needs Chromium and its driver (Debian: chromium, chromium-driver), and the extra `browser`; axe-core
+comes by npm.
 """
 
+import json
 import shutil
+import subprocess
+import tarfile
 
 import pytest
 
@@ -25,3 +29,48 @@ def browser():
     driver.set_script_timeout(300)
     yield driver
     driver.quit()
+
+
+@pytest.fixture(scope="session")
+def heard():
+    """A function: what a browser has asked for, and its console's messages, since the last call."""
+
+    def listen(browser):
+        events = [
+            json.loads(entry["message"])["message"] for entry in browser.get_log("performance")
+        ]
+        asked = [
+            event["params"]["request"]["url"]
+            for event in events
+            if event["method"] == "Network.requestWillBeSent"
+        ]
+        return asked, browser.get_log("browser")
+
+    return listen
+
+
+@pytest.fixture(scope="session")
+def axe(tmp_path_factory):
+    """A function: the serious barriers that axe-core (Deque Systems, MPL 2.0) finds on a page."""
+    folder = tmp_path_factory.mktemp("axe")
+    command = [shutil.which("npm") or "npm", "pack", "--silent", "axe-core@4.11.1"]
+    try:
+        packed = subprocess.run(
+            command, cwd=folder, check=True, capture_output=True, text=True, timeout=60
+        ).stdout.strip()
+    except (OSError, subprocess.SubprocessError):
+        pytest.skip("npm or its registry is not there, from which axe-core comes")
+    with tarfile.open(folder / packed) as archive:
+        source = archive.extractfile("package/axe.min.js").read().decode()
+
+    def serious(browser):
+        browser.execute_script(source)
+        command = "axe.run({preload: false, resultTypes: ['violations']}).then(arguments[0])"
+        found = browser.execute_async_script(command)["violations"]
+        return [
+            (one["id"], one["nodes"][0]["html"][:100])
+            for one in found
+            if one["impact"] in ("serious", "critical")
+        ]
+
+    return serious
