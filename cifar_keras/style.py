@@ -128,7 +128,7 @@ def show(figure: Figure, alt: str | None = None) -> None:
     png = io.BytesIO()
     figure.savefig(png, format="png", dpi=100)
     # As HTML: JupyterLab and nbconvert drop the text alternative of an image/png output.
-    alternative = html.escape(figure.get_label())
+    alternative = html.escape(str(figure.get_label()))
     source = base64.b64encode(png.getvalue()).decode()
     picture = f'<img alt="{alternative}" src="data:image/png;base64,{source}">'
     display({"text/html": picture, "text/plain": figure.get_label()}, raw=True)
