@@ -30,10 +30,11 @@ def small_network():
             keras.Input((32, 32, 3)),
             layers.Conv2D(16, 3, padding="same", activation="relu"),
             layers.MaxPooling2D(2),
+            layers.Conv2D(16, 3, padding="same", activation="relu"),
+            layers.MaxPooling2D(2),
             layers.Conv2D(32, 3, padding="same", activation="relu"),
             layers.MaxPooling2D(2),
             layers.Flatten(),
-            layers.Dense(8, activation="relu"),
             layers.Dense(10),
         ]
     )
@@ -100,7 +101,11 @@ WRONG = {
         ("not returned", MENDED.replace("return network", "pass"), "no network comes back"),
     ],
     "small-check": [
-        ("a wide head", SMALL.replace("Dense(8", "Dense(64"), "which layer has most of them"),
+        (
+            "a wide head",
+            SMALL.replace("Dense(10", "Dense(64), layers.Dense(10"),
+            "which layer has most of them",
+        ),
         ("eleven classes", SMALL.replace("Dense(10)", "Dense(11)"), "how many logits"),
         (
             "not trained",
