@@ -17,7 +17,7 @@ from lessons import PATHS, stated_minutes
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 
-from cifar_keras import claims, data, models, results, study
+from cifar_keras import claims, data, jobs, models, results, study
 
 ROOT = Path(__file__).parents[1]
 COUNT = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"]
@@ -253,6 +253,11 @@ def seconds_of_whole_trainings():
         assert {part["threads"] for run in runs for part in run["trained_on"]} == threads
     yield "seconds are those of two processor cores in bfloat16"
     yield "but strong's are those of one core"
+
+
+@fact
+def many_runs_at_once():
+    yield f"({jobs.MOST_MEMORY:,} MB a run where none is)"
 
 
 @fact
