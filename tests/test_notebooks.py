@@ -104,6 +104,13 @@ class TestNotebook:
         """nbval compares no number behind `this run:`, and recorded numbers are to be compared."""
         assert not recorded_yet_masked([cell.source for cell in code_cells(path)])
 
+    def test_what_is_not_compared_has_the_words_of_its_cell(self, path):
+        """A text that is changed behind `this run:` is executed again, though nbval passes it."""
+        for cell in code_cells(path):
+            printed = "".join(output.get("text", "") for output in cell.outputs)
+            for line in re.findall(r"this run:[^\n]*", printed):
+                assert any(re.match(form, line) for form in masked_forms(cell.source)), line
+
     def test_code_cells_are_short(self, path):
         lengths = [len(cell.source.splitlines()) for cell in code_cells(path)]
         assert statistics.median(lengths) <= 8
@@ -128,6 +135,25 @@ def test_few_outputs_escape_comparison():
         if IGNORING.search(cell.source) or any(IGNORING.search(tag) for tag in tags(cell))
     ]
     assert len(ignored) <= MOST_IGNORED, ignored
+
+
+def masked_forms(source):
+    """The texts in a cell that begin with `this run:`, as patterns of what they print."""
+    tree = ast.parse(re.sub("^[%!].*", "", source, flags=re.MULTILINE))
+    formatted = [node.values for node in ast.walk(tree) if isinstance(node, ast.JoinedStr)]
+    parts_of_formatted = {id(part) for values in formatted for part in values}
+    texts = [[getattr(part, "value", None) for part in values] for values in formatted]
+    texts += [
+        re.split(r"\{[^}]*\}()", node.value)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Constant) and isinstance(node.value, str)
+        if id(node) not in parts_of_formatted
+    ]
+    forms = [
+        "".join(re.escape(part) if part and isinstance(part, str) else ".*" for part in parts)
+        for parts in texts
+    ]
+    return [form for form in forms if form.startswith("this\\ run:")]
 
 
 @pytest.mark.parametrize(
