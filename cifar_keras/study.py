@@ -8,6 +8,7 @@ A study is described in `studies/NAME.toml` and recorded in `results/NAME/<varia
     run.json          recipe, seed, data, versions, machine, commit; written last
 """
 
+import contextlib
 import dataclasses
 import hashlib
 import importlib.metadata
@@ -216,8 +217,8 @@ def run(study: Study, verbose: bool = True) -> results.Runs:
     for number, one in enumerate(planned, start=1):
         if not needs_training(study, one, hashes):
             continue
-        with files.lock(one.folder) as locked:
-            if not locked:
+        with files.lock(one.folder) as ours:
+            if not ours:
                 elsewhere.append(one.name)
                 continue
             if one.finished:  # meanwhile, by another process
@@ -237,8 +238,8 @@ def run(study: Study, verbose: bool = True) -> results.Runs:
     return runs
 
 
-def _headline(number, planned, name, left, seconds):
-    line = f"run {number} of {planned}: {name}"
+def _headline(number, total, name, left, seconds):
+    line = f"run {number} of {total}: {name}"
     if seconds:
         line += f" (the study has {np.mean(seconds) * left / 60:.0f} min left)"
     return line
@@ -277,8 +278,9 @@ def needs_training(study: Study, one: Run, hashes: list[str]) -> bool:
         raise UserError(
             f"{one.folder} holds a run with another {', '.join(other)}; name another folder"
         )
-    if (one.folder / "checkpoint.npz").exists():  # killed between run.json and this
-        (one.folder / "checkpoint.npz").unlink()
+    checkpoint = one.folder / "checkpoint.npz"
+    if checkpoint.exists():  # killed between run.json and this
+        checkpoint.unlink(missing_ok=True)  # another process may have done it just now
     return False
 
 
@@ -304,7 +306,7 @@ def _train(study, one, arrays, hashes, verbose):
     content = {
         **settings(study, one, hashes),
         "recipe_sha256": training.recipe_hash(model, recipe),
-        "trainable_parameters": sum(int(np.prod(w.shape)) for w in model.trainable_weights),
+        "trainable_parameters": models.trainable_parameters(model),
         "summary": dataclasses.asdict(results.summarize(history)),
         **both_ways,
         "dtype": study.dtype,
@@ -358,24 +360,26 @@ def state(study: Study, one: Run) -> str:
     """How far a run is, in words.
 
     Raises:
-        UserError: its record or its history is damaged.
+        UserError: its record is damaged.
     """
     if one.finished:
         return f"finished, last test accuracy {one.record['summary']['last_accuracy']:.1%}"
     if not one.folder.exists():
         return "not begun"
-    epochs = len(one.history) if (one.folder / "history.csv").exists() else 0
-    planned = study.recipe_of(one.variant).epochs
-    in_training = files.locked(one.folder)
+    history = one.folder / "history.csv"  # its lines are counted: the last may lack test figures
+    epochs = history.read_bytes().count(b"\n") - 1 if history.exists() else 0
+    total, in_training = study.recipe_of(one.variant).epochs, files.locked(one.folder)
     if one.finished:  # meanwhile
         return state(study, one)
-    return f"{'in training' if in_training else 'interrupted'}, {epochs} of {planned} epochs done"
+    return f"{'in training' if in_training else 'interrupted'}, {epochs} of {total} epochs done"
 
 
 def _versions():
-    installed = {d.metadata["Name"].lower(): d.version for d in importlib.metadata.distributions()}
-    packages = {name: installed[name] for name in PACKAGES if name in installed}
-    return {"python": platform.python_version(), **packages}
+    versions = {"python": platform.python_version()}
+    for name in PACKAGES:
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            versions[name] = importlib.metadata.version(name)
+    return versions
 
 
 def _commit():

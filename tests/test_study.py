@@ -236,6 +236,17 @@ def test_a_run_that_ends_while_it_is_looked_at_is_not_called_interrupted(recorde
     assert study.status(planned) == before
 
 
+def test_a_run_that_meets_the_test_images_once_is_unfinished_before_not_damaged(planned):
+    recipe = dataclasses.replace(ONE_EPOCH, epochs=2, test_once=True)
+    planned = dataclasses.replace(planned, recipe=recipe)
+    row = dict.fromkeys(results.COLUMNS, 0.5) | dict.fromkeys(("test_loss", "test_accuracy"), "nan")
+    folder = folder_of(planned)
+    folder.mkdir(parents=True)
+    lines = ("epoch," + ",".join(row), "1," + ",".join(map(str, row.values())))
+    (folder / "history.csv").write_text("\n".join([*lines, ""]))
+    assert study.status(planned)[0].endswith("interrupted, 1 of 2 epochs done")
+
+
 def test_one_run_of_a_study_is_a_study(planned):
     one = planned.only("average_pooling_no_classifier-seed3")
     assert one.runs() == planned.runs()[1:]
