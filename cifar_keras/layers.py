@@ -53,14 +53,16 @@ class BatchNormalization(layers.BatchNormalization):
 
     Keras puts mean, variance and scaling together from elementary operations, each of which goes
     through memory once more, in float32; in a net of small convolutions that is a third of the
-    training. Ioffe and Szegedy, arXiv 1502.03167. What that operation does not cover (a scale,
-    no centre, another axis than the last, a mask, other inputs than float32, bfloat16 or float16
-    (n, height, width, channels)) is computed as Keras computes it.
+    training. Ioffe and Szegedy, arXiv 1502.03167. What that operation does not cover (a frozen
+    layer, a scale, no centre, another axis than the last, a mask, moments of several devices or
+    renormalised ones, other inputs than float32, bfloat16 or float16 (n, height, width, channels))
+    is computed as Keras computes it.
     """
 
     def _is_covered(self, inputs, mask):
         return (
-            (self.center and not self.scale and mask is None)
+            (self.trainable and self.center and not self.scale and mask is None)
+            and not (self.synchronized or getattr(self, "renorm", False))  # newer Keras has it
             and (inputs.ndim == 4 and self.axis in (-1, 3))
             and keras.backend.standardize_dtype(inputs.dtype) in ("float32", "bfloat16", "float16")
         )

@@ -60,7 +60,7 @@ def load_net(source: Run | Path) -> tuple[keras.Model, str]:
         arguments.pop("recipe", None)
         model = models.build(arguments.pop("model"), **arguments)
         evaluation.load_weights(model, one.weights)
-        method = record["recipe"].get("normalization", "symmetric")
+        method = record["recipe"]["normalization"]
     if model.input_shape != (None, 32, 32, 3) or not model.output_shape[-1] >= 10:
         raise UserError(
             f"{source} takes {model.input_shape[1:]} and gives {model.output_shape[1:]}; the page "
@@ -174,7 +174,7 @@ def _translate(layer) -> tuple[str, dict[str, Any], dict[str, np.ndarray]]:
                 return "normalization", {}, {"factor": factor, "shift": shift}
             case layers.Activation():
                 return "activation", {"name": name}, {}
-            case layers.ReLU(max_value=None):
+            case layers.ReLU(max_value=None, negative_slope=0, threshold=0):
                 return "activation", {"name": "relu"}, {}
             case layers.Rescaling():
                 return "scale", {"factor": layer.scale}, {}
@@ -233,7 +233,7 @@ def _net(source, name, accuracy):
     return {
         "name": name,
         "title": name.replace("_", " "),
-        "parameters": sum(int(np.prod(w.shape)) for w in model.trainable_weights),
+        "parameters": models.trainable_parameters(model),
         "accuracy": accuracy,
         "pixels": {"factor": ((ends[1] - ends[0]) / 255).tolist(), "shift": ends[0].tolist()},
         "layers": described,

@@ -38,6 +38,7 @@ def test_dirac_survives_saving():
         ({"scale": False, "axis": 1}, (7, 6, 5, 5)),
         ({"scale": False, "center": False}, (7, 5, 5, 6)),
         ({"scale": False}, (35, 6)),
+        ({"scale": False, "trainable": False}, (7, 5, 5, 6)),
     ],
 )
 def test_batch_normalisation_is_keras_own(arguments, shape):

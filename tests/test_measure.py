@@ -178,6 +178,8 @@ class TestReceptiveField:
         for name, text in (("pool_9", "no layer 'pool_9'"), ("hidden", "no place")):
             with pytest.raises(UserError, match=text):
                 measure.receptive_field(net, name)
+        with pytest.raises(UserError, match="no place"):
+            measure.receptive_field(models.build_maximum_pooling(), "maximum")
         for options, text in (
             (dict(kernel_size=(3, 5)), "not square"),
             (dict(kernel_size=3, dilation_rate=2), "dilated"),

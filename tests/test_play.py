@@ -156,6 +156,8 @@ def test_a_net_of_ones_own_is_added(tmp_path, capsys):
         (lambda: layers.MaxPooling2D(3, strides=2, name="odd"), "odd (MaxPooling2D)"),
         (lambda: layers.Rescaling(2.0, offset=1.0, name="odd"), "odd (Rescaling)"),
         (lambda: layers.LayerNormalization(name="odd"), "odd (LayerNormalization)"),
+        (lambda: layers.ReLU(negative_slope=0.1, name="odd"), "odd (ReLU)"),
+        (lambda: layers.ReLU(threshold=0.1, name="odd"), "odd (ReLU)"),
     ],
 )
 def test_a_layer_that_the_page_cannot_compute_is_named(tmp_path, layer, named):
