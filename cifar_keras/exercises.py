@@ -1,5 +1,6 @@
 """What a lesson answers its reader: to a guess, and to the solution of an exercise."""
 
+import numbers
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -26,8 +27,8 @@ class _TimeLimit(keras.callbacks.Callback):
     def on_train_batch_end(self, batch, logs=None):
         if time.monotonic() - self.started > self.seconds:
             raise Hint(
-                f"the training was stopped after {self.seconds:.0f} seconds; give it fewer epochs "
-                "or fewer images"
+                f"the training was stopped after {self.seconds:.0f} seconds; give it fewer "
+                "epochs, or the check more seconds"
             )
 
 
@@ -46,7 +47,7 @@ def check(task: str, seconds: float = 60) -> Iterator[None]:
 
     def limited(model, *arguments, callbacks=None, **options):
         limit = _TimeLimit(seconds)
-        return fit(model, *arguments, callbacks=[*(callbacks or []), limit], **options)
+        return fit(model, *arguments, callbacks=[callbacks or [], limit], **options)
 
     keras.Model.fit = limited
     try:
@@ -87,8 +88,9 @@ def compare(
     said = "no guess yet; write one into the cell above"
     if replies is not None and not (guess is None or guess is ...):
         known = ", ".join(map(str, replies))
-        said = f"{guess}: {replies[guess]}" if guess in replies else f"choose one of {known}"
-    elif isinstance(guess, int | float) and not isinstance(guess, bool):
+        # In a list, since a guess that has no hash is not found there.
+        said = f"{guess}: {replies[guess]}" if guess in list(replies) else f"choose one of {known}"
+    elif isinstance(guess, numbers.Real) and not isinstance(guess, bool):
         said = form.format(guess)
     elif not (guess is None or guess is ...):
         said = f"{guess!r} is no number"

@@ -54,6 +54,14 @@ def test_a_training_without_end_is_stopped_and_fit_is_itself_again():
     assert keras.Model.fit is fit
 
 
+def test_an_answer_may_have_callbacks_of_its_own_in_a_list_or_not():
+    model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)])
+    model.compile("sgd", "mse")
+    x = np.zeros((8, 1))
+    for given in (None, keras.callbacks.History(), [keras.callbacks.History()]):
+        checked(lambda n, own=given: (model.fit(x, x, verbose=0, callbacks=own), 2 * n)[1])
+
+
 def test_a_notebook_shows_a_hint_without_a_traceback(capsys):
     shell = InteractiveShell()
     shell.run_cell(
@@ -67,6 +75,8 @@ def test_a_notebook_shows_a_hint_without_a_traceback(capsys):
     ("guess", "first"),
     [
         (4000, "your guess: 4,000"),
+        (np.int64(4000), "your guess: 4,000"),
+        (np.float32(0.5), "your guess: 0.5"),
         (None, "your guess: no guess yet; write one into the cell above"),
         (..., "your guess: no guess yet; write one into the cell above"),
         ("many", "your guess: 'many' is no number"),
@@ -84,6 +94,7 @@ def test_a_guess_stands_beside_the_measurement(capsys, guess, first):
         ("other", "your guess: other: a convolution moves with its image"),
         (..., "your guess: no guess yet; write one into the cell above"),
         ("neither", "your guess: choose one of same, other"),
+        (["same"], "your guess: choose one of same, other"),
     ],
 )
 def test_a_choice_gets_a_reply_of_its_own(capsys, guess, first):
