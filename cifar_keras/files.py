@@ -79,11 +79,12 @@ def write(path: Path, content: bytes | memoryview) -> None:
         temporary.write_bytes(content)
         os.replace(temporary, path)
     except OSError as error:
-        if path.parent.is_dir():
-            temporary.unlink(missing_ok=True)
         raise UserError(
             f"cannot write {path} ({error.strerror}); make room or name another place"
         ) from error
+    finally:
+        with contextlib.suppress(OSError):  # moved, never made, or left by an error or Ctrl-C
+            temporary.unlink()
 
 
 @contextlib.contextmanager

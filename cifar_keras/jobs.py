@@ -123,7 +123,9 @@ def train(name: str, one: Run, checkout: Path, stop: Any, threads: int = 1) -> b
     """
     # The package of this checkout, whatever the folder in which a worker was started holds.
     path = os.pathsep.join(filter(None, (str(checkout), os.environ.get("PYTHONPATH"))))
-    variables = {"TF_NUM_INTRAOP_THREADS": str(threads), **os.environ, "PYTHONPATH": path}
+    # TensorFlow's and PyTorch's.
+    limits = dict.fromkeys(("TF_NUM_INTRAOP_THREADS", "OMP_NUM_THREADS"), str(threads))
+    variables = {**limits, **os.environ, "PYTHONPATH": path}
     command = [sys.executable, "-P", "-m", "cifar_keras", "study", "run", name, "--only", one.name]
     with (
         tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as errors,
@@ -186,7 +188,8 @@ def _check_memory(described, jobs):
     if free is not None and jobs * each > free:
         raise UserError(
             f"{jobs} runs at once take about {jobs * each:,} MB of memory, and {free:,} MB are "
-            f"free; give --jobs {max(1, free // each)}, or close other programs"
+            f"free; {f'give --jobs {fewer}, or ' if (fewer := free // each) else ''}close other "
+            "programs"
         )
 
 

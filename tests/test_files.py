@@ -40,6 +40,17 @@ def test_writing_is_whole_or_not_at_all(tmp_path, monkeypatch, function):
     assert written(path.parent) == ["file"] and path.read_bytes() == b"old"
 
 
+def test_ctrl_c_leaves_nothing_beside_the_file(tmp_path, monkeypatch):
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    files.write(tmp_path / "file", b"old")
+    monkeypatch.setattr(os, "replace", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        files.write(tmp_path / "file", b"new")
+    assert written(tmp_path) == ["file"]
+
+
 def test_a_file_in_the_folders_place_is_an_error(tmp_path):
     (tmp_path / "run").write_text("not a folder")
     for path in tmp_path / "run" / "file", tmp_path / "run" / "deeper" / "file":

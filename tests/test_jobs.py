@@ -218,8 +218,7 @@ def test_memory_that_does_not_suffice_is_known_by_what_is_recorded(command, monk
     used = results.Run("", 0, command.folder / "average_pooling-seed3").record["peak_memory_mb"]
     each = used or jobs.MOST_MEMORY
     assert command("--jobs", "1") == (
-        f"1 runs at once take about {each:,} MB of memory, and 99 MB are free; give --jobs 1, or "
-        "close other programs"
+        f"1 runs at once take about {each:,} MB of memory, and 99 MB are free; close other programs"
     )
 
 
