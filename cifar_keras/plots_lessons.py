@@ -9,7 +9,8 @@ from numpy.typing import ArrayLike
 
 from cifar_keras import claims, data, style
 from cifar_keras.errors import UserError
-from cifar_keras.style import BLUE, FAINT, INK, ORANGE, VERMILION
+from cifar_keras.plots_statistics import LOOKS
+from cifar_keras.style import BLUE, FAINT, INK, ORANGE
 
 # What happens to an image in a training, and what each box says once it is known.
 PATH = {
@@ -176,12 +177,11 @@ def dropout_gains(
         loss: how much lower the lowest loss is, in nats, by the name of the variant.
         accuracy: how much higher the final accuracy is, in percentage points, by the same names.
     """
-    looks = {claims.HOLDS: ("o", BLUE, BLUE), claims.FAILS: ("X", VERMILION, VERMILION)}
     figure, axes = style.subplots(9, 1.3 + 0.35 * len(loss), 1, 2, sharey=True)
     units = ("lowest loss, lower by (nats)", "final accuracy, higher by (points)")
     for axis, verdicts, unit in zip(axes, (loss, accuracy), units, strict=True):
         for row, verdict in enumerate(verdicts.values()):
-            marker, color, face = looks.get(verdict.word, ("s", FAINT, "white"))
+            marker, color, face = LOOKS[verdict.word]
             axis.plot([verdict.low, verdict.high], [row, row], color=color, linewidth=1.8)
             axis.plot(verdict.mean, row, marker, color=color, markerfacecolor=face)
         axis.axvline(0, color=INK, linewidth=0.8)

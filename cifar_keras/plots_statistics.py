@@ -272,7 +272,7 @@ def verdicts(columns: Mapping[str, Sequence[claims.Verdict]]) -> Figure:
     rows = math.ceil((len(claims.CLAIMS) + 1) / 2)
     height = 0.9 + rows * (0.85 + 0.17 * len(columns))
     figure, axes = style.subplots(10, height, rows, 2, sharey=True)
-    *panels, legend = axes.flat
+    panels, (*unused, legend) = axes.flat[: len(claims.CLAIMS)], axes.flat[len(claims.CLAIMS) :]
     for axis, claim, row in zip(
         panels, claims.CLAIMS, zip(*columns.values(), strict=True), strict=True
     ):
@@ -284,7 +284,8 @@ def verdicts(columns: Mapping[str, Sequence[claims.Verdict]]) -> Figure:
         sentence = claim.sentence.replace("), ", "),\n")
         axis.set_title(f"{claim.number}. {sentence}", loc="left", fontsize=9, color=INK)
         axis.set_yticks(range(len(columns)), columns)
-    legend.axis("off")
+    for axis in (*unused, legend):
+        axis.axis("off")
     for word, (marker, color, face) in LOOKS.items():
         legend.plot([], [], marker + "-", color=color, markerfacecolor=face, label=word)
     legend.legend(frameon=False, loc="center", title="the claim, by its 95% interval")

@@ -126,6 +126,13 @@ def test_verdicts_show_every_interval_and_count_the_words():
     assert len(set(colors)) == 2 and first.lines[3].get_markerfacecolor() == "white"
 
 
+def test_verdicts_have_a_panel_for_a_claim_more(monkeypatch):
+    monkeypatch.setattr(claims, "CLAIMS", (*claims.CLAIMS, claims.CLAIMS[0]))
+    figure = figures.verdicts({"here": [HOLDS] * len(claims.CLAIMS)})
+    drawn = [axis for axis in figure.axes if axis.axison]
+    assert len(drawn) == len(claims.CLAIMS) and all(axis.get_title(loc="left") for axis in drawn)
+
+
 def test_an_interval_that_leaves_the_axis_ends_in_an_arrowhead():
     wide = claims.judge([-10.0, 12.0])
     figure = figures.verdicts({"here": [wide] + [HOLDS] * (len(claims.CLAIMS) - 1)})

@@ -15,7 +15,7 @@ ORDER = [
     *("results", "callbacks", "training", "evaluation", "study", "jobs", "verification"),
     *("claims", "measure", "inspection", "exercises"),
     "style",
-    *("plots", "plots_lessons", "plots_statistics", "plots_architecture", "plots_training"),
+    *("plots", "plots_statistics", "plots_lessons", "plots_architecture", "plots_training"),
     *("plots_inside", "plots_recipes", "plots_summary"),
     "play",
     "__main__",
