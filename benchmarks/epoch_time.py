@@ -36,10 +36,11 @@ CONTESTANTS = {
     "this course, bfloat16": ("keras", "tensorflow", True, False),
 }
 STRONG = {
-    BASELINE: ("torch", "torch", False, False),
-    "this course (Keras on TensorFlow)": ("keras", "tensorflow", False, False),
-    "PyTorch, bfloat16": ("torch", "torch", True, False),
-    "this course, bfloat16": ("keras", "tensorflow", True, False),
+    name: CONTESTANTS[name]
+    for name in (
+        *(BASELINE, "this course (Keras on TensorFlow)"),
+        *("PyTorch, bfloat16", "this course, bfloat16"),
+    )
 }
 NETS = {"reference": CONTESTANTS, "strong": STRONG}
 # What PyTorch calls a layer's weights, where the name is another than Keras'.

@@ -102,7 +102,7 @@ def size(name, epochs):
         described = study.load(name)
         model, epochs = described.build(name), described.recipe_of(name).epochs
     multiply_adds = sum(adds for _, adds in measure.costs(model).values())
-    parameters = sum(math.prod(weight.shape) for weight in model.trainable_weights)
+    parameters = models.trainable_parameters(model)
     return parameters, TRAINING_IMAGES * epochs * 3 * 2 * multiply_adds
 
 

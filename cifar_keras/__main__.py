@@ -256,7 +256,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     command.add_argument("--out", help="folder for the run (runs/…)")
 
-    command = _command(commands, "play", play, "play --run notebooks/runs/average_pooling.keras")
+    command = _command(commands, "play", play, "play --run runs/quick-full/quick-seed0")
     command.add_argument(
         "--run",
         dest="own",

@@ -16,10 +16,10 @@ import numpy as np
 
 from cifar_keras import environment, files, terminal
 from cifar_keras.errors import UserError
-from cifar_keras.results import History
+from cifar_keras.results import COLUMNS, History
 
-# Columns of a history, and the names under which Keras reports them.
-COLUMNS = {
+# Columns of a history that Keras reports, and their names there.
+KERAS_NAMES = {
     "training_loss": "loss",
     "training_accuracy": "accuracy",
     "test_loss": "val_loss",
@@ -79,7 +79,7 @@ class Progress(keras.callbacks.Callback):
     def on_epoch_end(self, epoch, logs=None):
         self.steps = self.steps or self.step
         logs = logs or {}
-        accuracies = (n for n in logs if n.endswith("acc") or n.endswith("accuracy"))
+        accuracies = (n for n in logs if n.endswith(("acc", "accuracy")))
         name = next((n for n in accuracies if not n.startswith("val_")), "loss")
         shown = "loss " if name == "loss" else ""
         self.last = f"  train {shown}{logs[name]:.3f}" if name in logs else ""
@@ -150,7 +150,7 @@ class Recorder(keras.callbacks.Callback):
                 raise ValueError("it does not say of which training it is")
             if not all(isinstance(part["last_epoch"], int) for part in trained_on):
                 raise ValueError("it does not say what computed which epochs")
-            columns = {"epoch", *COLUMNS, "seconds"}
+            columns = {"epoch", *COLUMNS}
             if not all(row.keys() == columns for row in rows):
                 raise ValueError("its history lacks a column")
             if [row["epoch"] for row in rows] != list(range(1, len(rows) + 1)):
@@ -183,14 +183,15 @@ class Recorder(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch, logs=None):
         logs = logs or {}
-        seen = {name: float(logs[key]) for name, key in COLUMNS.items() if key in logs}
+        seen = {name: float(logs[key]) for name, key in KERAS_NAMES.items() if key in logs}
         if not all(math.isfinite(value) for value in seen.values()):
             raise UserError(
                 f"the loss is no longer a number in epoch {epoch + 1}; the epochs before it are "
                 "kept. Try a lower learning rate."
             )
         seconds = round(time.monotonic() - self.start, 2)
-        row = {"epoch": epoch + 1, **dict.fromkeys(COLUMNS, math.nan), **seen, "seconds": seconds}
+        figures = dict.fromkeys(KERAS_NAMES, math.nan) | seen
+        row = {"epoch": epoch + 1, **figures, "seconds": seconds}
         self.rows.append(row)
         here = {
             "backend": keras.backend.backend(),
@@ -240,7 +241,7 @@ def read_trained_on(directory: Path) -> list[dict[str, Any]]:
 def history_csv(rows: History) -> str:
     """A history (list of one dict an epoch) as CSV text, numbers in full precision."""
     text = io.StringIO()
-    writer = csv.DictWriter(text, ["epoch", *COLUMNS, "seconds"], lineterminator="\n")
+    writer = csv.DictWriter(text, ["epoch", *COLUMNS], lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)
     return text.getvalue()

@@ -7,7 +7,6 @@ and the settings that make it fast on a CPU have to be there when it starts.
 
 import contextlib
 import functools
-import importlib.metadata
 import importlib.util
 import json
 import logging
@@ -205,5 +204,5 @@ def describe() -> str:
     computes_on = f"{machine.cores()} CPU cores" if on_cpu() else "GPU"
     return (
         f"Python {platform.python_version()} · Keras {keras.__version__} · "
-        f"{backend} {importlib.metadata.version(backend)} · {computes_on}"
+        f"{backend} {sys.modules[backend].__version__} · {computes_on}"
     )

@@ -16,7 +16,13 @@ from scipy import ndimage, optimize, special
 from cifar_keras import measure
 from cifar_keras.errors import UserError
 
-PERTURBATIONS = ("shift", "noise", "blur", "brightness")
+# What disturbs an image, and the unit of its strength.
+PERTURBATIONS = {
+    "shift": "pixels",
+    "noise": "grey values",
+    "blur": "pixels",
+    "brightness": "grey values",
+}
 TEMPERATURES = (1e-3, 1e3)
 # What a file may be, and the bytes that decoding takes for a pixel at most (measured, Pillow 13).
 # Other formats of Pillow's stay out: EPS, for one, is drawn by a program of its own.
@@ -246,7 +252,8 @@ def perturb(images: np.ndarray, kind: str, strength: float) -> np.ndarray:
     elif kind == "brightness":
         pixels += strength
     else:
-        raise UserError(f"there is no perturbation {kind!r}; choose one of {PERTURBATIONS}")
+        known = ", ".join(PERTURBATIONS)
+        raise UserError(f"there is no perturbation {kind!r}; choose one of: {known}")
     return np.rint(pixels).clip(0, 255).astype(np.uint8)
 
 

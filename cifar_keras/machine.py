@@ -24,7 +24,7 @@ def processor() -> str:
 
 
 def has_bfloat16() -> bool:
-    """Whether the processor has instructions for bfloat16 (Linux on x86; elsewhere False)."""
+    """Whether the processor has instructions for bfloat16 (as Linux tells it; elsewhere False)."""
     return re.search(r"\b(avx512_|amx_)?bf16\b", _cpuinfo("(?:flags|Features)")) is not None
 
 

@@ -1,8 +1,8 @@
 """What is trained: one convolutional trunk, its endings, logits out; and the whitened net.
 
 The trunk is the reference project's: seven 3x3 convolutions in four stages, each stage closed by
-a 2x2 max-pool of stride 2. Only what follows the last pool differs between the three nets. The
-whitened net is another family, made to learn more from less computation.
+a 2x2 max-pool of stride 2. The nets differ in what follows the last pool; one has dropout within
+the trunk. The whitened net is another family, made to learn more from less computation.
 """
 
 import inspect
@@ -17,7 +17,7 @@ from keras import layers
 
 from cifar_keras.errors import UserError
 from cifar_keras.layers import BatchNormalization, Dirac, silu
-from cifar_keras.practice import build_practice
+from cifar_keras.practice import build_practice, is_share
 
 # Filters of the convolutions, stage by stage; every stage ends in a max-pool.
 TRUNK = ((16, 32), (64, 128), (128,), (256, 256))
@@ -109,7 +109,7 @@ def build_average_pooling_dropout(
     Raises:
         UserError: an argument is outside the ranges above.
     """
-    if not _is_share(rate):
+    if not is_share(rate):
         raise UserError(f"rate is {rate!r}: the share of dropped activations must be in [0, 1)")
     return _pooled(
         "average_pooling_dropout", input_shape, num_classes, classifier, initialization, rate
@@ -150,7 +150,7 @@ def build_whitened(
 
     Args:
         input_shape, num_classes: as in `build_fully_connected`.
-        widths: filters of the convolutions, stage by stage; up to 3 stages of images 32 x 32.
+        widths: filters of the convolutions, stage by stage; up to 4 stages of images 32 x 32.
         depths: convolutions of each stage; None: two.
         residual: add what a stage's first convolution gives to what its last one gives (He et
             al., arXiv 1512.03385).
@@ -193,7 +193,7 @@ def build_whitened(
         raise UserError(f"there is no pooling {pooling!r}; choose one of: {', '.join(POOLINGS)}")
     if type(divisor) not in (int, float) or not 0 < divisor < math.inf:
         raise UserError(f"divisor is {divisor!r}: give a number above 0")
-    if not _is_share(momentum):
+    if not is_share(momentum):
         raise UserError(
             f"momentum is {momentum!r}: the share of the running moments that stays must be in "
             "[0, 1)"
@@ -387,19 +387,20 @@ def _kernel_initializer(initialization, fan_in):
     return initializers[initialization]
 
 
+def trainable_parameters(model: keras.Model) -> int:
+    """How many numbers a training of the net changes."""
+    return sum(math.prod(weight.shape) for weight in model.trainable_weights)
+
+
 def _check(input_shape, num_classes):
     whole = isinstance(input_shape, tuple | list) and all(type(n) is int for n in input_shape)
     if not whole or len(input_shape) != 3 or min(input_shape[:2]) < 16 or input_shape[2] < 1:
         raise UserError(
             f"input_shape is {input_shape!r}: give (height, width, channels) with height and "
-            "width at least 16, so that four 2x2 pools leave something"
+            "width at least 16"
         )
     if type(num_classes) is not int or num_classes < 2:
         raise UserError(f"num_classes is {num_classes!r}: give a whole number, at least 2")
-
-
-def _is_share(value):
-    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < 1
 
 
 def _are_counts(values, most):

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from matplotlib.figure import Figure
 
-from cifar_keras import results, style
+from cifar_keras import claims, results, style
 from cifar_keras.results import History, Runs
 from cifar_keras.style import FAINT, INK, STYLES
 
@@ -79,42 +79,6 @@ def _trunk_parameters(model):
     return sum(layer.count_params() for layer in model.layers[:end])
 
 
-def learning_curves(history: History, variant: str) -> Figure:
-    """One training: accuracy and loss on training and test images, epoch by epoch.
-
-    The dot marks the epoch of the lowest test loss; the title says what came after it.
-    """
-    look, summary = STYLES[variant], results.summarize(history)
-    figure, axes = style.subplots(9, 3.6, 1, 2)
-    for axis, quantity in zip(axes, ("accuracy", "loss"), strict=True):
-        epochs = results.column(history, "epoch")
-        training, test = (
-            results.column(history, f"{part}_{quantity}") for part in ("training", "test")
-        )
-        axis.plot(epochs, training, color=FAINT, linestyle=":", linewidth=2)
-        axis.plot(epochs, test, color=look.color, linestyle=look.line, linewidth=2)
-        lowest = summary.lowest_loss_epoch
-        axis.plot(lowest, test[lowest - 1], "o", color=look.color)
-        for values, text in ((training, " training"), (test, " test")):
-            axis.annotate(text, (epochs[-1], values[-1]), color=INK, va="center", clip_on=False)
-        style.over_epochs(axis, quantity)
-        axis.set_xlim(0.5, len(epochs) * 1.16)
-    if summary.loss_rises and training[-1] < training[lowest - 1]:
-        after = "then rises while training loss falls: overfitting"
-    elif summary.loss_rises:
-        after = "then rises, as training loss does"
-    elif lowest == summary.epochs:
-        after = "the last: it is still falling" if lowest > 1 else "the only one"
-    else:
-        after = "and ends within a tenth of that"
-    figure.suptitle(f"{look.label}: test loss is lowest at epoch {lowest}, {after}")
-    figure.set_label(
-        f"Two panels over {_epochs(history)} of {look.label}: accuracy left, cross-entropy "
-        "right, training dotted grey, test in colour, a dot at the lowest test loss."
-    )
-    return figure
-
-
 def comparison(runs: Runs, reference: Mapping[str, History] | None = None) -> Figure:
     """The course's main picture: test accuracy and test loss of the variants over the epochs.
 
@@ -129,7 +93,7 @@ def comparison(runs: Runs, reference: Mapping[str, History] | None = None) -> Fi
     if reference:
         single = {variant: {0: history} for variant, history in reference.items()}
         rows.append((single, "the reference project: 50,000 images, one run each"))
-        length = _epochs(next(iter(reference.values())))
+        length = claims.plural(len(next(iter(reference.values()))), "epoch")
     figure, axes = style.subplots(10, 3.9 * len(rows), len(rows), 2, squeeze=False, sharey="col")
     for row, (shown, caption) in zip(axes, rows, strict=True):
         for axis, quantity in zip(row, ("accuracy", "loss"), strict=True):
@@ -246,27 +210,23 @@ def _draw(axis, runs, column):
 
 def _finding(runs):
     """The comparison in one sentence, from the numbers: who ends highest, whose loss lowest."""
-    final = {
+    last = {
         quantity: {
             variant: np.mean([history[-1][f"test_{quantity}"] for history in by_seed.values()])
             for variant, by_seed in runs.items()
         }
         for quantity in ("accuracy", "loss")
     }
-    best = max(final["accuracy"], key=final["accuracy"].__getitem__)
-    lowest = min(final["loss"], key=final["loss"].__getitem__)
+    best = max(last["accuracy"], key=last["accuracy"].__getitem__)
+    lowest = min(last["loss"], key=last["loss"].__getitem__)
     longest = max((h for by_seed in runs.values() for h in by_seed.values()), key=len)
     ending = (
         "and lowest in loss" if best == lowest else f"but {STYLES[lowest].label} lowest in loss"
     )
     return (
-        f"after {_epochs(longest)}, {STYLES[best].label} is most accurate "
-        f"({final['accuracy'][best]:.0%}) {ending}"
+        f"after {claims.plural(len(longest), 'epoch')}, {STYLES[best].label} is most accurate "
+        f"({last['accuracy'][best]:.0%}) {ending}"
     )
-
-
-def _epochs(history):
-    return "1 epoch" if len(history) == 1 else f"{len(history)} epochs"
 
 
 def _range(numbers):

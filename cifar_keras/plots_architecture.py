@@ -127,8 +127,8 @@ def costs_by_layer(costs: Mapping[str, tuple[int, int]]) -> Figure:
     shares = values / values.sum(axis=0)
     place = np.arange(len(costs))
     for shift, column, color, label in (
-        (-0.2, 0, COLORS[2], f"{values[:, 0].sum():,.0f} parameters"),
-        (0.2, 1, style.ORANGE, f"{values[:, 1].sum() / 1e6:.1f} million multiply-adds"),
+        (-0.2, 0, BLUE, f"{values[:, 0].sum():,.0f} parameters"),
+        (0.2, 1, ORANGE, f"{values[:, 1].sum() / 1e6:.1f} million multiply-adds"),
     ):
         axis.bar(place + shift, shares[:, column], 0.38, color=color, label=label)
     names = [name.replace("convolution_", "conv ") for name in costs]

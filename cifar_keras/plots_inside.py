@@ -10,13 +10,6 @@ from scipy import stats
 from cifar_keras import inspection, style
 from cifar_keras.style import FAINT, INK, STYLES
 
-UNITS = {
-    "shift": "pixels",
-    "noise": "grey values",
-    "blur": "pixels",
-    "brightness": "grey values",
-}
-
 
 def confusion(matrix: np.ndarray, class_names: Sequence[str]) -> Figure:
     """The share of each true class that a net gives to each class.
@@ -322,9 +315,7 @@ def projection(
     return figure
 
 
-def robustness(
-    accuracy: Mapping[str, Mapping[str, Mapping[float, float]]], images: int, classes: int = 10
-) -> Figure:
+def robustness(accuracy: Mapping[str, Mapping[str, Mapping[float, float]]], images: int) -> Figure:
     """Accuracy over the strength of a perturbation, a panel for each kind, with 95% intervals.
 
     The intervals are Wilson's (1927, J. Am. Stat. Assoc. 22), of a share of independent images.
@@ -332,7 +323,6 @@ def robustness(
     Args:
         accuracy: `{kind: {variant: {strength: accuracy in [0, 1]}}}`, strength 0 included.
         images: on how many images each accuracy was measured.
-        classes: how many there are, for the line of guessing.
     """
     figure, axes = style.subplots(max(7.5, 2.9 * len(accuracy)), 3.8, 1, len(accuracy), sharey=True)
     for axis, (kind, by_variant) in zip(axes, accuracy.items(), strict=True):
@@ -356,13 +346,13 @@ def robustness(
                 markersize=4,
                 label=look.label,
             )
-        axis.axhline(1 / classes, color=FAINT, linewidth=1)
-        axis.set(title=kind, xlabel=f"strength ({UNITS[kind]})", ylim=(0, None))
+        axis.axhline(1 / 10, color=FAINT, linewidth=1)
+        axis.set(title=kind, xlabel=f"strength ({inspection.PERTURBATIONS[kind]})", ylim=(0, None))
         axis.set_xticks(list(values))
         style.grid(axis)
     axes[0].set_ylabel("accuracy (share of images)")
     style.percent(axes[0].yaxis)
-    axes[0].text(0, 1 / classes, "guessing", color=INK, va="bottom", fontsize=9)
+    axes[0].text(0, 1 / 10, "guessing", color=INK, va="bottom", fontsize=9)
     style.legend_below(figure)
     left = {
         kind: np.mean([list(values.values())[-1] for values in by_variant.values()])

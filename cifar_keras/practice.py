@@ -9,6 +9,11 @@ from cifar_keras.errors import UserError
 PLACES = ("before_pools", "behind_pools", "in_head")  # of its dropout
 
 
+def is_share(value: object) -> bool:
+    """Whether a value is a number in [0, 1)."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < 1
+
+
 def build_practice(
     rate: float = 0.0, place: str = "before_pools", initialization: str = "keras"
 ) -> keras.Model:
@@ -28,7 +33,7 @@ def build_practice(
     Raises:
         UserError: an argument is outside the ranges above.
     """
-    if not isinstance(rate, int | float) or isinstance(rate, bool) or not 0 <= rate < 1:
+    if not is_share(rate):
         raise UserError(f"rate is {rate!r}: the share of dropped activations must be in [0, 1)")
     if place not in PLACES:
         raise UserError(f"there is no place {place!r}; choose one of: {', '.join(PLACES)}")

@@ -119,14 +119,14 @@ def _is_number(value):
     return isinstance(value, int | float) and math.isfinite(value)
 
 
-def runs_in(study: Path) -> list[Run]:
+def runs_in(folder: Path) -> list[Run]:
     """The runs that have a folder in the folder of a study, finished or not, by name and seed.
 
     Other folders and files in it are no runs.
     """
     found = [
         (match[1], int(match[2]), path)
-        for path in Path(study).glob("*-seed*")
+        for path in folder.glob("*-seed*")
         if (match := re.fullmatch(r"(\w+)-seed(0|[1-9]\d*)", path.name)) and path.is_dir()
     ]
     return [Run(*of_run) for of_run in sorted(found)]

@@ -13,7 +13,7 @@ from cifar_keras.environment import keras
 import numpy as np
 
 from cifar_keras import data, models, results, terminal
-from cifar_keras.callbacks import COLUMNS, EpochOrder, Progress, Recorder
+from cifar_keras.callbacks import EpochOrder, Progress, Recorder
 from cifar_keras.errors import UserError
 from cifar_keras.optimizers import CoupledAdam, Muon, TriangularRate
 
@@ -202,31 +202,6 @@ class ShuffledBatches(keras.utils.PyDataset):
         return images, self.labels[chosen]
 
 
-def history_rows(*fits: keras.callbacks.History) -> results.History:
-    """The Keras histories of one training, in order, as a list with one dict an epoch.
-
-    Args:
-        fits: what consecutive `model.fit` calls with validation data returned.
-
-    Returns:
-        Dicts of epoch (from 1) and the columns in `COLUMNS`.
-
-    Raises:
-        UserError: an epoch lacks one of them.
-    """
-    for key in COLUMNS.values():
-        if any(len(fit.history.get(key, ())) != len(fit.history["loss"]) for fit in fits):
-            raise UserError(
-                f"a history lacks {key!r} in some epoch; compile with metrics=['accuracy'] and "
-                "give fit validation_data, with validation_freq=1"
-            )
-    logs = {key: [v for fit in fits for v in fit.history[key]] for key in COLUMNS.values()}
-    return [
-        {"epoch": epoch, **dict(zip(COLUMNS, values, strict=True))}
-        for epoch, values in enumerate(zip(*logs.values(), strict=True), start=1)
-    ]
-
-
 def check_seed(seed: int) -> None:
     """Raises UserError unless a seed is a whole number that all backends take, 0 to 2³² - 1."""
     if not isinstance(seed, numbers.Integral) or isinstance(seed, bool) or not 0 <= seed < 2**32:
@@ -341,7 +316,7 @@ def identity(model: keras.Model, arrays: data.Dataset, recipe: Recipe, seed: int
     return {
         "model": models.architecture(model),
         "data": [data.array_hash(array) for part in arrays for array in part],
-        "seed": seed,
+        "seed": int(seed),
         **recipe.record(),
     }
 

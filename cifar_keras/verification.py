@@ -7,14 +7,14 @@ from cifar_keras.environment import keras
 
 import numpy as np
 
-from cifar_keras import data, evaluation, results, study, training
+from cifar_keras import data, evaluation, models, results, study, training
 from cifar_keras.errors import UserError
 from cifar_keras.evaluation import TOLERANCE
 from cifar_keras.results import Run
 from cifar_keras.study import Study
 
 
-def verify(planned: Study, measure: bool = True) -> Iterator[tuple[bool, str]]:
+def verify(described: Study, measure: bool = True) -> Iterator[tuple[bool, str]]:
     """Checks every run of a study that is there, and names folders that the study does not plan.
 
     From its files: settings, hashes, recipe and parameters by today's code, the summary by the
@@ -28,24 +28,24 @@ def verify(planned: Study, measure: bool = True) -> Iterator[tuple[bool, str]]:
     Raises:
         UserError: the data cannot be had.
     """
-    test = data.load_data(planned.data)[1] if measure else None
-    expected = Expected(planned, data.known_hashes(planned.data), test)
-    wanted = planned.runs()
-    for one in results.runs_in(planned.folder):
+    test = data.load_data(described.data)[1] if measure else None
+    expected = Expected(described, data.known_hashes(described.data), test)
+    planned = described.runs()
+    for one in results.runs_in(described.folder):
         try:
-            if one not in wanted:
+            if one not in planned:
                 raise UserError("the study plans no such run; remove it, or name it there")
             yield True, f"{one.name:43} {_verify_run(expected, one)}"
         except UserError as error:
             yield False, f"{one.name:43} {error}"
         except Exception as error:  # what else damage may raise must not hide the runs that follow
             yield False, f"{one.name:43} cannot be checked ({type(error).__name__}: {error})"
-    runs = {one.name for one in results.runs_in(planned.folder)}
-    for stray in sorted(path.name for path in planned.folder.glob("*-seed*")):
+    runs = {one.name for one in results.runs_in(described.folder)}
+    for stray in sorted(path.name for path in described.folder.glob("*-seed*")):
         if stray not in runs:
             yield False, f"{stray:43} is no folder of a run; remove it"
-    if missing := sum(not one.folder.exists() for one in wanted):
-        yield True, f"{missing} of {len(wanted)} runs are not recorded yet"
+    if missing := sum(not one.folder.exists() for one in planned):
+        yield True, f"{missing} of {len(planned)} runs are not recorded yet"
 
 
 @dataclasses.dataclass
@@ -113,7 +113,7 @@ def _verify_settings(expected, one, record):
     model, recipe = expected.model(one.variant), expected.study.recipe_of(one.variant)
     if record["recipe_sha256"] != training.recipe_hash(model, recipe):
         raise UserError("was recorded by another recipe than today's code has; record it again")
-    parameters = sum(int(np.prod(w.shape)) for w in model.trainable_weights)
+    parameters = models.trainable_parameters(model)
     if record["trainable_parameters"] != parameters:
         raise UserError(f"the net has {parameters:,} trainable parameters; restore run.json")
     dtypes = {"float32", "mixed_bfloat16"} if expected.study.mixed_precision else {"float32"}

@@ -195,13 +195,13 @@ def test_a_training_that_moved_says_what_computed_which_epochs(tmp_path, monkeyp
     ]
 
 
-@pytest.mark.parametrize("key", training.COLUMNS.values())
+@pytest.mark.parametrize("key", callbacks.KERAS_NAMES.values())
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
 def test_every_figure_must_be_a_number(key, value):
     recorder = training.Recorder()
     recorder.on_epoch_begin(0)
     with pytest.raises(UserError, match="no longer a number in epoch 1"):
-        recorder.on_epoch_end(0, dict.fromkeys(training.COLUMNS.values(), 0.5) | {key: value})
+        recorder.on_epoch_end(0, dict.fromkeys(callbacks.KERAS_NAMES.values(), 0.5) | {key: value})
     assert recorder.rows == []
 
 

@@ -26,7 +26,6 @@ def figures(runs, make_history):
     return {
         "image_grid": plots.image_grid(images, np.arange(20) % 2, ("cat", "dog"), columns=4),
         "parameter_bars": plots.parameter_bars([models.build_average_pooling()]),
-        "learning_curves": plots.learning_curves(make_history(*RISING), "average_pooling"),
         "comparison": plots.comparison(runs, results.read_reference()),
         "with_and_without_classifier": plots.with_and_without_classifier(
             runs | {f"{variant}_no_classifier": by_seed for variant, by_seed in runs.items()}
@@ -95,31 +94,17 @@ def test_both_rows_of_the_reproduction_have_one_scale(make_history, runs):
 def test_one_epoch_is_a_point_on_whole_ticks(make_history):
     history = make_history([0.3], [2.0])
     runs = {variant: {0: history, 1: history} for variant in results.VARIANTS}
-    for figure in (
-        plots.comparison(runs, {variant: history for variant in runs}),
-        plots.learning_curves(history, "average_pooling"),
-    ):
-        assert "1 epochs" not in title(figure) + figure.get_label()
-        for axis in figure.axes:
-            points = [line for line in axis.lines if len(line.get_xdata()) == 1]
-            assert points and all(line.get_marker() == "o" for line in points)
-            low, high = axis.get_xlim()
-            assert [tick for tick in axis.get_xticks() if low <= tick <= high] == [1]
-    assert "at epoch 1, the only one" in title(plots.learning_curves(history, "average_pooling"))
+    figure = plots.comparison(runs, {variant: history for variant in runs})
+    assert "1 epochs" not in title(figure) + figure.get_label()
+    for axis in figure.axes:
+        points = [line for line in axis.lines if len(line.get_xdata()) == 1]
+        assert points and all(line.get_marker() == "o" for line in points)
+        low, high = axis.get_xlim()
+        assert [tick for tick in axis.get_xticks() if low <= tick <= high] == [1]
 
 
 def test_titles_follow_the_numbers(make_history, runs):
     rising, falling = make_history(*RISING), make_history(*FALLING)
-    assert "lowest at epoch 2, then rises" in title(
-        plots.learning_curves(rising, "average_pooling")
-    )
-    both = make_history(*RISING, training_loss=[2, 1, 1.5])
-    assert "rises, as training loss does" in title(plots.learning_curves(both, "average_pooling"))
-    level = make_history([0.3, 0.4, 0.4], [2.0, 1.0, 1.05])
-    assert "epoch 2, and ends within a tenth of that" in title(
-        plots.learning_curves(level, "average_pooling")
-    )
-    assert "still falling" in title(plots.learning_curves(falling, "average_pooling"))
     assert "After 3 epochs, average pooling + dropout is most accurate (70%) and lowest" in title(
         plots.comparison(runs)
     )

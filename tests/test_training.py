@@ -137,21 +137,6 @@ def test_training_learns(small):
     assert history[-1]["training_loss"] < 0.9 * history[0]["training_loss"]
 
 
-def test_history_rows_joins_consecutive_fits():
-    class Fit:
-        def __init__(self, *values):
-            keys = ("loss", "accuracy", "val_loss", "val_accuracy")
-            self.history = {key: [v + i for v in values] for i, key in enumerate(keys)}
-
-    rows = training.history_rows(Fit(10, 20), Fit(30))
-    assert [list(row.values()) for row in rows] == [
-        [1, 10, 11, 12, 13],
-        [2, 20, 21, 22, 23],
-        [3, 30, 31, 32, 33],
-    ]
-    assert list(rows[0]) == ["epoch", *training.COLUMNS]
-
-
 # --- The order of the batches -------------------------------------------------------------------
 
 
@@ -361,7 +346,7 @@ def test_history_csv_keeps_every_digit(finished, resumable):
     with (resumable / "history.csv").open() as file:
         rows = [{name: float(v) for name, v in row.items()} for row in csv.DictReader(file)]
     assert without_seconds(rows) == history
-    assert list(rows[0]) == ["epoch", *training.COLUMNS, "seconds"]
+    assert list(rows[0]) == ["epoch", *results.COLUMNS]
     assert rows[0]["seconds"] > 0
 
 
@@ -678,13 +663,3 @@ def test_seeds_that_no_backend_takes_are_refused(small, seed):
 def test_arrays_of_another_form_are_named(small, change, message):
     with pytest.raises(UserError, match=message):
         training.train("average_pooling", change(small), ONE, verbose=False)
-
-
-@pytest.mark.parametrize("key", ["accuracy", "val_loss"])
-def test_a_history_that_lacks_an_epoch_is_named(key):
-    class Fit:
-        history = dict.fromkeys(training.COLUMNS.values(), [1.0, 2.0])
-
-    Fit.history = Fit.history | {key: [1.0]}
-    with pytest.raises(UserError, match=f"a history lacks '{key}'"):
-        training.history_rows(Fit)

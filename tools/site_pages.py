@@ -11,7 +11,7 @@ from collections import defaultdict
 from pathlib import Path
 
 from cifar_keras import environment  # noqa: F401  quietly  isort: skip
-from update_readme import right_by_variant
+from update_readme import recorded, right_by_variant
 
 from cifar_keras import files, plots_summary, results, study, style
 
@@ -63,7 +63,7 @@ def study_pages(folder):
         "|---|---|--:|--:|--:|--:|",
     ]
     for name in names:
-        records = records_of(name)
+        records = recorded(name)
         [data], [epochs] = unique(records, "data"), {r["recipe"]["epochs"] for r in records}
         rows.append(
             f"| [{name}]({name}.md) | {data} | {epochs} | {len(unique(records, 'variant'))} "
@@ -92,7 +92,7 @@ def study_page(name, folder):
             f"On the {images} images; losses are cross-entropies in nats. " + SPREAD * (seeds > 1),
             results.table(runs, several),
             "## Trained on",
-            hardware(records_of(name)),
+            hardware(recorded(name)),
             "## As described",
             f"Recorded: {seeds} of {len(described.seeds)} seeds.",
             f"```{{literalinclude}} ../../studies/{name}.toml\n:language: toml\n```\n",
@@ -114,7 +114,7 @@ def hardware(records):
         keras = [f"{part['backend']} {versions.get(part['backend'], '')}" for part in parts]
         cells = (
             ", then ".join(part["device"] for part in parts),
-            ", then ".join(str(part["threads"] or "all cores") for part in parts[-1:]),
+            str(parts[-1]["threads"] or "not recorded"),
             f"Keras {versions['keras']} on {', then '.join(map(str.strip, keras))}",
             f"Python {versions['python']}, NumPy {versions['numpy']}",
             record["dtype"],
@@ -127,11 +127,6 @@ def hardware(records):
         counted = (str(len(of_kind)), hours(of_kind), f"{memory:,} MB" if memory else "")
         lines.append(f"| {' | '.join(cells + counted)} |")
     return "\n".join(lines)
-
-
-def records_of(name):
-    """What the finished runs of a study say of themselves."""
-    return [run.record for run in results.runs_in(results.RESULTS / name) if run.finished]
 
 
 def unique(records, key):

@@ -7,7 +7,7 @@ from pathlib import Path
 from PIL import Image
 
 from cifar_keras import environment  # noqa: F401  quietly  isort: skip
-from cifar_keras import claims, models, plots, plots_summary, results, study, style
+from cifar_keras import claims, models, plots, plots_summary, results, style
 
 ROOT = Path(__file__).parents[1]
 SEEDS = results.RESULTS / "seeds"
@@ -90,7 +90,7 @@ def histories(folder, runs):
 
 def recorded(name):
     """What the finished runs of a study say of themselves."""
-    return [run.record for run in study.load(name).runs() if run.finished]
+    return [run.record for run in results.runs_in(results.RESULTS / name) if run.finished]
 
 
 def with_tables(text):
