@@ -126,16 +126,16 @@ def the_statistics():
     # Of three that are -1, 0 and 1 apart from their mean, the interval begins at mean - 2.484.
     assert [claims.judge([m - 1, m, m + 1]).word for m in (2.49, 2.48)] == ["holds", claims.OPEN]
     assert claims.judge([1.0]).word == claims.OPEN
-    yield "From one seed it cannot be told"
+    yield "One seed cannot tell"
     yield "a single seed has no interval"
     assert claims.CORRECTED_FROM == 5
-    yield "correction for the number of claims (from five seeds on)"
+    yield "from five seeds on also by a stricter rule"
     yield "From five seeds on it must do so after Holm's correction"
     assert claims.steps(study.load("seeds").recipe.epochs, 5_000) < claims.steps(3)
     yield "make fewer steps than three of the reference's"
     yield "their 95% intervals"
     yield "its 95% interval"
-    yield "the 95% interval of its mean difference"
+    yield "the 95% interval of the mean difference"
     yield "lies above 0"
 
 
@@ -210,7 +210,7 @@ def compact():
     assert {round(reference / run["trainable_parameters"]) for run in runs} == {8}
     assert len(runs) >= 5 and statistics.mean(accuracies(runs)) > 0.9
     yield "passes 90% with an eighth of the parameters"
-    yield "what is needed to pass 90% with an eighth of the parameters"
+    yield f"what is needed to pass 90% with {runs[0]['trainable_parameters']:,} parameters"
     assert all(run["recipe"]["kernel_rate"] > 0 for run in runs)
     yield "Muon takes the steps of its convolutions"
 

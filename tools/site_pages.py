@@ -76,8 +76,8 @@ def study_pages(folder):
 
 def study_page(name, folder):
     """What a study found, from what, on which computer; its picture is drawn into the folder."""
-    described, recorded = study.load(name), results.read_runs(results.RESULTS / name)
-    runs = {variant: recorded[variant] for variant in described.variants if variant in recorded}
+    described, there = study.load(name), results.read_runs(results.RESULTS / name)
+    runs = {variant: there[variant] for variant in described.variants if variant in there}
     images = "held-out" if described.data.endswith("held-out") else "test"
     figure = plots_summary.curves(runs, images)
     style.save(figure, folder / f"{name}.png")

@@ -110,7 +110,7 @@ def with_descriptions(text, folder):
         with Image.open(folder / found[1]) as png:
             return f"![{png.info['Description']}]({found[1]})"
 
-    return re.sub(r"!\[[^]]*\]\(([^)]+)\)", described, text)
+    return re.sub(r"!\[[^]]*\]\(([^)]+\.png)\)", described, text)
 
 
 def updated(document):
