@@ -68,7 +68,8 @@ ELSEWHERE = {
 ROOT_PAGE = """<!doctype html>
 <html lang="en">
 <meta charset="utf-8"><meta http-equiv="refresh" content="0; url=docs/index.html">
-<title>{project}</title><a href="docs/index.html">{project}</a>
+<link rel="icon" href="_static/favicon.svg"><title>{project}</title>
+<a href="docs/index.html">{project}</a>
 """
 
 
