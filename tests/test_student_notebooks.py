@@ -137,6 +137,12 @@ def test_nbval_leaves_it_out():
     assert f"notebooks/{LESSONS[0].name}" in run.stdout and "student" not in run.stdout
 
 
+@lessons
+def test_what_is_handed_out_does_not_tell_of_another_edition(path):
+    title = maker.for_nbgrader(read(path)).cells[0].source
+    assert "**Computing**" in title and "student/" not in title
+
+
 @pytest.mark.skipif(
     importlib.util.find_spec("nbgrader") is None,
     reason="nbgrader is not installed; pip install -e '.[teach]'",

@@ -34,9 +34,13 @@ def has(cell, tag):
 def emptied(notebook):
     """A copy without guesses, without outputs that give an answer away, with nothing folded.
 
-    A cell that fails before it is answered does not stop what comes below it.
+    A cell that fails before it is answered does not stop what comes below it. What the title says
+    of editions is not said.
     """
     notebook, guessing = copy.deepcopy(notebook), False
+    title = notebook.cells[0]
+    about = [part for part in title.source.split("\n\n") if "student/" not in part]
+    title.source = "\n\n".join(about)
     for cell in notebook.cells:
         if cell.cell_type != "code":
             continue
@@ -70,15 +74,12 @@ def from_student(target):
 def students_edition(notebook, name):
     """The students' edition of the lesson with this file name."""
     notebook = emptied(notebook)
-    title = notebook.cells[0]
-    about = [part for part in title.source.split("\n\n") if "student/" not in part]
-    title.source = "\n\n".join(about)
     for cell in notebook.cells:
         if cell.cell_type == "markdown":
             cell.source = LINK.sub(lambda link: link[1] + from_student(link[2]), cell.source)
         else:
             cell.source = SOLUTION.sub(STUB, cell.source)
-    title.source += "\n\n" + EDITION.format(name)
+    notebook.cells[0].source += "\n\n" + EDITION.format(name)
     return notebook
 
 
