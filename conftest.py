@@ -1,8 +1,25 @@
 """What pytest has to know wherever it is started: nbval's patterns, and what it leaves out."""
 
+import re
 from pathlib import Path
 
 collect_ignore_glob = ["notebooks/student/*"]  # there checks fail until a student answers them
+
+
+def pytest_xdist_make_scheduler(config, log):
+    """Which tests stay together in one process: those of a module or class, with two exceptions."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class Scheduling(LoadScopeScheduling):
+        def _split_scope(self, nodeid):
+            scope = super()._split_scope(nodeid)
+            if re.match(r"notebooks/0[3-6]_", scope):
+                return "notebooks/03 to 06"  # the last reads what the others leave in runs/
+            if lesson := re.search(r"test_lessons\.py::\w+\[(\d\d)[_-]", nodeid):
+                return f"{scope} {lesson[1]}"  # the longest module, which both processes share
+            return scope
+
+    return Scheduling(config, log)
 
 
 def pytest_configure(config):

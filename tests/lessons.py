@@ -48,11 +48,6 @@ def find_exercises(path):
     return [(cells[i - 1], cell) for i, cell in enumerate(cells) if "exercise-check" in tags(cell)]
 
 
-def gives_hints(path):
-    """Whether its checks tell in a line what is wrong, as in lessons of today's form."""
-    return any("exercises.check(" in cell.source for cell in tagged(path, "exercise-check"))
-
-
 def run(*sources, namespace=None):
     """Runs cells one after the other in a fresh namespace, or in a copy; returns it."""
     namespace = {"__name__": "notebook"} | (namespace or {})

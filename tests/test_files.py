@@ -9,7 +9,6 @@ import stat
 import subprocess
 import sys
 import textwrap
-import threading
 from pathlib import Path
 
 import pytest
@@ -92,25 +91,36 @@ def test_a_lock_is_one_process_s(tmp_path):
         assert ours
 
 
-def test_asking_writes_nothing_and_turns_nobody_away(tmp_path):
+def test_asking_writes_nothing_and_turns_nobody_away(tmp_path, monkeypatch):
     assert not files.locked(tmp_path)
     assert written(tmp_path) == []
     (tmp_path / ".lock").touch()
     with (tmp_path / ".lock").open() as file:
         fcntl.flock(file, fcntl.LOCK_SH)  # somebody asks at this very moment
         assert not files.locked(tmp_path)
-        threading.Timer(0.03, fcntl.flock, (file, fcntl.LOCK_UN)).start()
+        tries, flock = [], fcntl.flock
+
+        def free_at_the_second_try(descriptor, operation):
+            tries.append(operation)
+            if len(tries) == 2:
+                flock(file, fcntl.LOCK_UN)
+            return flock(descriptor, operation)
+
+        monkeypatch.setattr(fcntl, "flock", free_at_the_second_try)
         with files.lock(tmp_path) as ours:
             assert ours
+        assert tries[0] == tries[1] == fcntl.LOCK_EX | fcntl.LOCK_NB
 
 
 def test_asking_of_somebody_else_s_read_only_folder(tmp_path):
     (tmp_path / ".lock").touch(mode=0o444)
-    flags, opened = os.O_WRONLY | os.O_RDWR | os.O_CREAT, []
-    sys.addaudithook(lambda event, args: event == "open" and opened.append(args))
+    flags, opened, watching = os.O_WRONLY | os.O_RDWR | os.O_CREAT, [], [True]
+    # A hook stays for good, so it can be told to rest.
+    sys.addaudithook(lambda event, args: watching and event == "open" and opened.append(args))
     with locked_elsewhere(tmp_path):
         opened.clear()
         assert files.locked(tmp_path)
+        watching.clear()
         mine = [args for args in opened if str(args[0]).startswith(str(tmp_path))]
     assert mine and not any(args[2] & flags for args in mine)
     assert stat.S_IMODE((tmp_path / ".lock").stat().st_mode) == 0o444

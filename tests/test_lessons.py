@@ -17,7 +17,6 @@ from lessons import (
     SOLUTION,
     code_cells,
     find_exercises,
-    gives_hints,
     prose,
     run,
     setup_of,
@@ -26,10 +25,9 @@ from lessons import (
 
 from cifar_keras import exercises
 
-LESSONS = [path for path in PATHS if gives_hints(path)]
 GRADES = ["apply", "modify", "investigate"]
 FEW = 256  # images that wrong answers train with
-lessons = pytest.mark.parametrize("path", LESSONS, ids=lambda path: path.stem)
+lessons = pytest.mark.parametrize("path", PATHS, ids=lambda path: path.stem)
 
 
 def wrong_answers(path):
@@ -39,12 +37,12 @@ def wrong_answers(path):
 
 EXERCISES = [
     pytest.param(path, answer, check, id=f"{path.name[:2]}-{check.id}")
-    for path in LESSONS
+    for path in PATHS
     for answer, check in find_exercises(path)
 ]
 MISTAKES = [
     pytest.param(path, source, check, hint, id=f"{path.name[:2]}-{check.id}-{mistake}")
-    for path in LESSONS
+    for path in PATHS
     for wrong in [wrong_answers(path)]
     for _, check in find_exercises(path)
     for mistake, source, hint in wrong.get(check.id, [])

@@ -31,8 +31,12 @@ return session?.isReady && session.session.kernel.status === "idle";
 RUN_ALL = """
 const {commands, shell} = jupyterapp, {kernel} = shell.currentWidget.sessionContext.session;
 const asked = () => kernel.requestExecute({code: "pass", silent: true}).done;
-const drawn = () => setTimeout(() => (window.ran = true), 1000);
-commands.execute("notebook:run-all-cells").then(asked).finally(drawn);
+commands.execute("notebook:run-all-cells").then(asked).finally(() => (window.ran = true));
+"""
+DRAWN = """
+return window.ran && jupyterapp.shell.currentWidget.content.widgets.every(({model, node}) =>
+  node.querySelectorAll(".jp-OutputArea-output").length >= (model.outputs?.length ?? 0) &&
+  [...node.querySelectorAll(".jp-OutputArea-output img")].every((img) => img.naturalWidth));
 """
 CELLS = """
 return jupyterapp.shell.currentWidget.content.widgets.map(({model, node}) => {
@@ -79,12 +83,13 @@ def lab(request, browser, tmp_path_factory):
             command, cwd=folder, env=os.environ | own, stdout=log, stderr=subprocess.STDOUT
         )
     try:
-        [page] = until(lambda: list(folder.glob("jupyter/jpserver-file-to-run-*.html")))
+        made = "jupyter/jpserver-file-to-run-*.html"  # which may not be written to its end yet
+        [page] = until(lambda: [p for p in folder.glob(made) if "</html>" in p.read_text()])
         browser.get_log("browser")  # forgets what came before
         browser.get(page.as_uri())  # as the server does without --no-browser
         until(lambda: browser.execute_script(OPEN))
         browser.execute_script(RUN_ALL)
-        until(lambda: browser.execute_script("return window.ran"))
+        until(lambda: browser.execute_script(DRAWN))
         yield browser
         browser.get("about:blank")  # a page would miss its server
     finally:
