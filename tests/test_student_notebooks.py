@@ -169,12 +169,13 @@ def test_nbgrader_hands_out_and_grades_a_lesson(tmp_path):
 
 
 def nbgrader(course, *arguments):
-    """Runs nbgrader in a course's folder."""
+    """Runs nbgrader in a course's folder, in the environment that runs the tests."""
     path = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
+    programs = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
     run = subprocess.run(
         [sys.executable, "-m", "nbgrader", *arguments],
         cwd=course,
-        env=os.environ | {"PYTHONPATH": path},
+        env=os.environ | {"PYTHONPATH": path, "PATH": programs},
         capture_output=True,
         text=True,
     )
