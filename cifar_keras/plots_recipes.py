@@ -140,7 +140,7 @@ def ladder(accuracies: Mapping[str, Sequence[float]]) -> Figure:
     """
     names, values = list(accuracies), np.array(list(accuracies.values()))
     means, gains = values.mean(axis=1), np.diff(values, axis=0)
-    verdicts = [claims.judge(gain) for gain in gains]
+    verdicts = claims.judge_family(gains)
     figure, axis = style.subplots(9, 0.55 * len(names) + 1.5)
     for row, of_seeds in enumerate(values):
         color = REFERENCE if row == 0 else OURS
@@ -255,7 +255,7 @@ def mean_or_maximum(gains: Mapping[str, Sequence[float]]) -> Figure:
             one for each seed}`.
     """
     figure, axis = style.subplots(9, 0.7 * len(gains) + 1.4)
-    verdicts = {net: claims.judge(of_seeds) for net, of_seeds in gains.items()}
+    verdicts = dict(zip(gains, claims.judge_family(gains.values()), strict=True))
     for row, (net, verdict) in enumerate(verdicts.items()):
         axis.plot(gains[net], [row] * len(gains[net]), "o", color=OURS, zorder=3)
         axis.plot([verdict.low, verdict.high], [row] * 2, color=INK, linewidth=2)
