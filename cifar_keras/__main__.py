@@ -7,7 +7,6 @@ right, 130 Ctrl-C, 141 nobody reads the output any more.
 import argparse
 import contextlib
 import gc
-import importlib.metadata
 import os
 import platform
 import sys
@@ -16,7 +15,7 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from cifar_keras import __version__, files, terminal
+from cifar_keras import __version__, files, machine, terminal
 from cifar_keras.errors import UserError
 
 # Each command imports what it needs when it runs, so that --help and `data` start quickly; whether
@@ -67,7 +66,7 @@ def data_where(args: argparse.Namespace) -> int:
 
 def compare(args: argparse.Namespace) -> int:
     """Train the three models, print the comparison and save it as a picture."""
-    files.studies()
+    files.require_checkout()
     out = files.named(args.out or f"runs/{args.data}-{args.epochs}-epochs-seed-{args.seed}")
     from cifar_keras import environment, plots, results, study, style, training
 
@@ -161,7 +160,7 @@ def study_verify(args: argparse.Namespace) -> int:
 
 def play(args: argparse.Namespace) -> int:
     """Write a page that computes the recorded nets, and yours, in a browser; open it."""
-    files.studies()
+    files.require_checkout()
     out = files.named(args.out)
     import webbrowser
 
@@ -204,11 +203,9 @@ def _share(text: str) -> float:
 
 def _version() -> str:
     """The package, and what it finds installed, without starting it."""
+    found = machine.versions(("keras", "tensorflow", "jax", "torch"))
     parts = [f"cifar_keras {__version__}", f"Python {platform.python_version()}"]
-    for name in ("keras", "tensorflow", "jax", "torch"):
-        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
-            parts.append(f"{name} {importlib.metadata.version(name)}")
-    return ", ".join(parts)
+    return ", ".join([*parts, *map(" ".join, found.items())])
 
 
 def _command(

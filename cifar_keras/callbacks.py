@@ -1,6 +1,5 @@
 """What happens during `model.fit` besides the steps: progress line, history, checkpoint."""
 
-import csv
 import io
 import json
 import math
@@ -14,9 +13,9 @@ from cifar_keras.environment import keras
 
 import numpy as np
 
-from cifar_keras import environment, files, terminal
+from cifar_keras import environment, files, histories, terminal
 from cifar_keras.errors import UserError
-from cifar_keras.results import COLUMNS, History
+from cifar_keras.histories import COLUMNS, History
 
 # Columns of a history that Keras reports, and their names there.
 KERAS_NAMES = {
@@ -175,7 +174,7 @@ class Recorder(keras.callbacks.Callback):
         for variable, value in zip(variables, values, strict=True):
             variable.assign(value)
         self.rows, self.trained_on = rows, trained_on
-        files.write(self.directory / "history.csv", history_csv(self.rows).encode())
+        files.write(self.directory / "history.csv", histories.to_csv(self.rows).encode())
         return len(self.rows)
 
     def on_epoch_begin(self, epoch, logs=None):
@@ -185,9 +184,10 @@ class Recorder(keras.callbacks.Callback):
         logs = logs or {}
         seen = {name: float(logs[key]) for name, key in KERAS_NAMES.items() if key in logs}
         if not all(math.isfinite(value) for value in seen.values()):
+            kept = "; the epochs before it are kept" if self.directory and self.rows else ""
             raise UserError(
-                f"the loss is no longer a number in epoch {epoch + 1}; the epochs before it are "
-                "kept. Try a lower learning rate."
+                f"the loss is no longer a number in epoch {epoch + 1}{kept}. Try a lower learning "
+                "rate."
             )
         seconds = round(time.monotonic() - self.start, 2)
         figures = dict.fromkeys(KERAS_NAMES, math.nan) | seen
@@ -197,6 +197,7 @@ class Recorder(keras.callbacks.Callback):
             "backend": keras.backend.backend(),
             "device": environment.device(),
             "threads": environment.threads(),
+            "dtype": self.model.dtype_policy.name,
         }
         if not self.trained_on or self.trained_on[-1] | here != self.trained_on[-1]:
             self.trained_on.append({"first_epoch": epoch + 1, "last_epoch": epoch + 1, **here})
@@ -215,7 +216,7 @@ class Recorder(keras.callbacks.Callback):
         checkpoint = io.BytesIO()
         np.savez(checkpoint, meta=np.array(json.dumps(meta)), **arrays)
         files.write(directory / "checkpoint.npz", checkpoint.getbuffer())
-        files.write(directory / "history.csv", history_csv(self.rows).encode())
+        files.write(directory / "history.csv", histories.to_csv(self.rows).encode())
 
 
 def read_trained_on(directory: Path) -> list[dict[str, Any]]:
@@ -223,7 +224,8 @@ def read_trained_on(directory: Path) -> list[dict[str, Any]]:
 
     Returns:
         A list of dicts, in order: first_epoch, last_epoch (from 1), backend, device (the name of a
-        processor or an accelerator), threads (that an operation may use on the processor).
+        processor or an accelerator), threads (that an operation may use on the processor), dtype
+        (the policy; recorded since 2026-11-30).
 
     Raises:
         UserError: the checkpoint is no longer there.
@@ -236,12 +238,3 @@ def read_trained_on(directory: Path) -> list[dict[str, Any]]:
         raise UserError(
             f"{path} vanished while it was needed ({error.strerror}); train the run again"
         ) from error
-
-
-def history_csv(rows: History) -> str:
-    """A history (list of one dict an epoch) as CSV text, numbers in full precision."""
-    text = io.StringIO()
-    writer = csv.DictWriter(text, ["epoch", *COLUMNS], lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return text.getvalue()

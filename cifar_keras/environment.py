@@ -174,7 +174,8 @@ def device() -> str:
 
 def threads() -> int:
     """How many threads an operation may use on the processor."""
-    asked = os.environ.get("TF_NUM_INTRAOP_THREADS", "")  # TensorFlow passes over what is no number
+    variables = {"tensorflow": "TF_NUM_INTRAOP_THREADS", "torch": "OMP_NUM_THREADS"}
+    asked = os.environ.get(variables.get(keras.backend.backend(), ""), "")  # no number: passed over
     return (int(asked) if asked.isdecimal() else 0) or machine.cores()
 
 

@@ -2,6 +2,7 @@
 
 import numbers
 import time
+import traceback
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
@@ -57,7 +58,10 @@ def check(task: str, seconds: float = 60) -> Iterator[None]:
     except NotImplementedError:
         raise Hint(f"{task}: not written yet; write your answer into the cell above") from None
     except NameError as error:
-        raise Hint(f"{task}: {error}; run the cell above first") from None
+        files = [frame.filename for frame in traceback.extract_tb(error.__traceback__)]
+        by_check = files[-1] == files[1]  # each cell is a file of its own
+        advice = "run the cell above first" if by_check else "correct this name in your answer"
+        raise Hint(f"{task}: {error}; {advice}") from None
     except AssertionError as error:
         raise Hint(f"{task}: {_first_line(error)}") from None
     except Exception as error:  # whatever a wrong answer may raise

@@ -14,17 +14,26 @@ CHECKOUT = Path(__file__).parents[1]  # of the repository, unless the package wa
 STUDIES, RESULTS = CHECKOUT / "studies", CHECKOUT / "results"
 
 
-def studies() -> list[str]:
-    """The names of the studies that are described in `studies/`.
+def require_checkout() -> None:
+    """Refuses where the package was installed without the course's studies and results.
 
     Raises:
-        UserError: the package was installed without them.
+        UserError: it was; how to get them.
     """
     if not STUDIES.is_dir():
         raise UserError(
             f"{Path(__file__).parent} was installed without the course's studies and results; "
             "clone its repository and run this there, after `pip install -r requirements.txt`"
         )
+
+
+def studies() -> list[str]:
+    """The names of the studies that are described in `studies/`.
+
+    Raises:
+        UserError: as `require_checkout` does.
+    """
+    require_checkout()
     return sorted(path.stem for path in STUDIES.glob("*.toml"))
 
 
@@ -73,7 +82,7 @@ def write(path: Path, content: bytes | memoryview) -> None:
         UserError: it cannot be written (full disk, no permission, a file in the folder's place);
             what was there before is still there.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary = path.parent / f".{path.name}.{os.getpid()}"
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary.write_bytes(content)

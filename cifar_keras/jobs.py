@@ -45,8 +45,9 @@ def run_here(name: str, jobs: int) -> None:
 
     print(environment.describe())
     described, lacking = _lacking(name)
-    _check_memory(described, min(jobs, len(lacking)))
-    threads, stop = machine.cores() // jobs, threading.Event()
+    at_once = min(jobs, len(lacking)) or 1
+    _check_memory(described, at_once)
+    threads, stop = machine.cores() // at_once, threading.Event()
     with ThreadPoolExecutor(jobs) as pool:  # whose end waits for all processes
         try:
             _watch(
@@ -58,6 +59,7 @@ def run_here(name: str, jobs: int) -> None:
             )
         finally:
             stop.set()
+            pool.shutdown(wait=False, cancel_futures=True)
 
 
 def run_on_cluster(name: str, address: str) -> None:

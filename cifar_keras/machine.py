@@ -1,9 +1,12 @@
-"""What this computer is: its processor, its cores, its memory and what this process took of it."""
+"""What this computer is: its processor, cores, memory and packages, and what this process took."""
 
+import contextlib
+import importlib.metadata
 import os
 import platform
 import re
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 CPUINFO = Path("/proc/cpuinfo")  # Linux only: the processor's full name and what it can do
@@ -50,3 +53,12 @@ def peak_memory() -> int | None:
         return None
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return round(peak / (1e6 if sys.platform == "darwin" else 1e3))
+
+
+def versions(packages: Iterable[str]) -> dict[str, str]:
+    """The versions of those packages that are installed, by name; none of them is started."""
+    found = {}
+    for name in packages:
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            found[name] = importlib.metadata.version(name)
+    return found

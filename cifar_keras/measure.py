@@ -249,11 +249,16 @@ def largest_eigenvalue(
     hessian = LinearOperator((size, size), matvec=product, dtype="float32")
     start = np.random.default_rng(0).normal(size=size).astype("float32")
     try:
-        return float(
-            eigsh(
-                hessian, 1, which="LA", v0=start, ncv=8, tol=tolerance, return_eigenvectors=False
-            )[0]
+        (eigenvalue,) = eigsh(
+            hessian,
+            1,
+            which="LA",
+            v0=start,
+            ncv=min(8, size),
+            tol=tolerance,
+            return_eigenvectors=False,
         )
+        return float(eigenvalue)
     except ArpackNoConvergence as error:
         raise UserError("the eigenvalue does not settle; allow a larger tolerance") from error
 

@@ -144,9 +144,10 @@ def build_whitened(
 
     The first convolution is frozen; `whiten` sets it from the training images. Each stage is a
     3x3 convolution, a 2x2 max-pool, batch normalisation without scale and the activation, then
-    the same without the pool as often as it is deep. The largest value of each channel goes to
-    the classifier, whose logits are divided by 9. After Page, "How to train your ResNet" (2019),
-    and Jordan, arXiv 2404.00498, whose activation is GELU, which costs a CPU more.
+    the same without the pool until it has as many convolutions as it is deep. The largest value of
+    each channel goes to the classifier, whose logits are divided by 9. After Page, "How to train
+    your ResNet" (2019), and Jordan, arXiv 2404.00498, whose activation is GELU, which costs a CPU
+    more.
 
     Args:
         input_shape, num_classes: as in `build_fully_connected`.
@@ -173,7 +174,9 @@ def build_whitened(
         UserError: an argument is outside the ranges above.
     """
     _check(input_shape, num_classes)
-    side = min(input_shape[:2]) - PATCH + 1
+    for name, flag in ("residual", residual), ("whitening", whitening), ("normalized", normalized):
+        _check_flag(name, flag)
+    side = min(input_shape[:2]) - (PATCH - 1 if whitening else 0)
     if not _are_counts(widths, MOST_FILTERS) or not widths or side >> len(widths) < 1:
         raise UserError(
             f"widths is {widths!r}: give whole numbers from 1 to {MOST_FILTERS}, one for each "
@@ -187,8 +190,6 @@ def build_whitened(
         )
     if activation not in ("relu", "silu", "gelu"):
         raise UserError(f"there is no activation {activation!r}; choose 'relu', 'silu' or 'gelu'")
-    for name, flag in ("residual", residual), ("whitening", whitening), ("normalized", normalized):
-        _check_flag(name, flag)
     if pooling not in list(POOLINGS):
         raise UserError(f"there is no pooling {pooling!r}; choose one of: {', '.join(POOLINGS)}")
     if type(divisor) not in (int, float) or not 0 < divisor < math.inf:
@@ -288,7 +289,7 @@ def build(name: str, /, **arguments: Any) -> keras.Model:
 def architecture(model: keras.Model) -> list[list[Any]]:
     """What makes two networks the same, as lists that JSON can hold.
 
-    One entry for each layer that has something to set: its kind, name, output shape, weight
+    One entry for each layer but the input: its kind, name, output shape, weight
     shapes and the settings that it has. Keras' own `get_config` would do, were it not for the
     running numbers in it and for what new versions of Keras add to it.
     """

@@ -12,7 +12,7 @@ from cifar_keras.environment import keras
 import numpy as np
 from keras import layers
 
-from cifar_keras import data, evaluation, files, models, results
+from cifar_keras import data, evaluation, files, models, results, study
 from cifar_keras.errors import UserError
 from cifar_keras.results import Run
 
@@ -49,16 +49,17 @@ def load_net(source: Run | Path) -> tuple[keras.Model, str]:
         UserError: there is no net, it is damaged, or one of another input or output.
     """
     if isinstance(source, Path) and source.suffix == ".keras":
+        if not source.is_file():
+            raise UserError(f"there is no file {source}; check its name and folder")
         try:
             model, method = keras.saving.load_model(source, compile=False), "symmetric"
         except Exception as error:  # what is no such file makes Keras raise nearly anything
-            raise UserError(f"{source} is no model that Keras can read; save it again") from error
+            reason = str(error).strip().partition("\n")[0]
+            raise UserError(f"{source} is no model that Keras can read ({reason})") from error
     else:
         one = source if isinstance(source, Run) else _run_in(source)
         record = one.record
-        arguments = {"model": one.variant, **record["arguments"]}
-        arguments.pop("recipe", None)
-        model = models.build(arguments.pop("model"), **arguments)
+        model = study.build_variant(one.variant, record["arguments"])
         evaluation.load_weights(model, one.weights)
         method = record["recipe"]["normalization"]
     if model.input_shape != (None, 32, 32, 3) or not model.output_shape[-1] >= 10:
@@ -203,7 +204,7 @@ def write_page(out: Path, own: Sequence[Path] = ()) -> None:
     Raises:
         UserError: as `load_net` and `describe` do; or the file cannot be written.
     """
-    files.studies()  # refuses where there is no checkout
+    files.require_checkout()
     rounded = json.loads(ROUNDED.read_text(encoding="utf-8"))
     nets = [_net(one, one.variant, rounded.get(one.variant)) for one in RECORDED]
     for path in own:

@@ -31,16 +31,20 @@ def image_grid(
     figure, axes = style.subplots(
         0.72 * columns + 1.3, 0.72 * rows + 0.5, rows, columns, squeeze=False
     )
+    chosen = [np.flatnonzero(np.ravel(labels) == row)[:columns] for row in range(rows)]
     for row, name in enumerate(class_names):
-        chosen = np.flatnonzero(np.ravel(labels) == row)[:columns]
-        for axis, image in zip(axes[row], images[chosen], strict=True):
+        for axis in axes[row]:
+            axis.set(xticks=[], yticks=[])
+            axis.spines[:].set_visible(False)
+        for axis, image in zip(axes[row], images[chosen[row]], strict=False):
             style.picture(axis, image)
         axes[row][0].set_ylabel(name, rotation=0, ha="right", va="center")
     height, width = images.shape[1:3]
-    figure.suptitle(f"{rows} classes, {columns} images of each, {width}×{height} pixels")
+    count = columns if min(map(len, chosen)) == columns else f"up to {columns}"
+    figure.suptitle(f"{rows} classes, {count} images of each, {width}×{height} pixels")
     figure.set_label(
         f"A grid of photographs, one row for each class ({', '.join(class_names)}), "
-        f"{columns} images a row, each {width} by {height} pixels."
+        f"{count} images a row, each {width} by {height} pixels."
     )
     return figure
 

@@ -18,7 +18,8 @@ def influence_of_pixels(maps: Mapping[str, np.ndarray], share: Mapping[str, floa
         maps: `{what: size of the gradient at each pixel, or what is predicted for it (32, 32)}`.
         share: `{what: a corner's influence as a share of the centre's}`.
     """
-    figure, axes = style.subplots(11, 3.3, 1, len(maps), sharey=True)
+    figure, axes = style.subplots(11, 3.3, 1, len(maps), sharey=True, squeeze=False)
+    axes = axes[0]
     figure.set_layout_engine("compressed")
     for axis, (what, values) in zip(axes, maps.items(), strict=True):
         shown = axis.imshow(values / values.max(), vmin=0, vmax=1, cmap="cividis")

@@ -79,7 +79,14 @@ def reliability(logits: Mapping[str, Mapping[str, np.ndarray]], labels: np.ndarr
         labels: integers (n,).
     """
     figure, (axes, counts) = style.subplots(
-        4.6 * len(logits), 5.8, 2, len(logits), sharex=True, sharey="row", height_ratios=(4, 1)
+        4.6 * len(logits),
+        5.8,
+        2,
+        len(logits),
+        sharex=True,
+        sharey="row",
+        height_ratios=(4, 1),
+        squeeze=False,
     )
     errors = {caption: [] for caption in logits}
     for axis, below, (caption, by_variant) in zip(axes, counts, logits.items(), strict=True):
@@ -324,7 +331,9 @@ def robustness(accuracy: Mapping[str, Mapping[str, Mapping[float, float]]], imag
         accuracy: `{kind: {variant: {strength: accuracy in [0, 1]}}}`, strength 0 included.
         images: on how many images each accuracy was measured.
     """
-    figure, axes = style.subplots(max(7.5, 2.9 * len(accuracy)), 3.8, 1, len(accuracy), sharey=True)
+    width = max(7.5, 2.9 * len(accuracy))
+    figure, axes = style.subplots(width, 3.8, 1, len(accuracy), sharey=True, squeeze=False)
+    axes = axes[0]
     for axis, (kind, by_variant) in zip(axes, accuracy.items(), strict=True):
         apart = 0.012 * max(next(iter(by_variant.values())))  # so that no interval hides another
         for place, (variant, values) in enumerate(by_variant.items(), start=-1):

@@ -1,6 +1,6 @@
 """The figures of lesson 11, where accuracy comes from and what it costs; as in `plots`."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -131,16 +131,16 @@ def directions(gradient: np.ndarray, step: np.ndarray) -> Figure:
     return figure
 
 
-def ladder(accuracies: Mapping[str, Sequence[float]]) -> Figure:
+def ladder(accuracies: Mapping[str, Sequence[float]], verdicts: Iterable[claims.Verdict]) -> Figure:
     """Test accuracy of recipes that differ from one to the next by one change.
 
     Args:
-        accuracies: `{recipe: accuracies}` in order, in [0, 1], one for each seed, the seeds in the
-            same order.
+        accuracies: `{recipe: accuracies}` in order, in [0, 1], one for each seed.
+        verdicts: on what each recipe but the first gains over the one before it, in percentage
+            points.
     """
     names, values = list(accuracies), np.array(list(accuracies.values()))
-    means, gains = values.mean(axis=1), np.diff(values, axis=0)
-    verdicts = claims.judge_family(gains)
+    means, verdicts = values.mean(axis=1), list(verdicts)
     figure, axis = style.subplots(9, 0.55 * len(names) + 1.5)
     for row, of_seeds in enumerate(values):
         color = REFERENCE if row == 0 else OURS
@@ -149,8 +149,8 @@ def ladder(accuracies: Mapping[str, Sequence[float]]) -> Figure:
     axis.plot(means, range(len(names)), color=FAINT, linewidth=1, zorder=0)
     right = values.max() + 0.08 * np.ptp(values)
     for row, verdict in enumerate(verdicts, start=1):
-        half = 100 * (verdict.high - verdict.mean)
-        axis.text(right, row, f"{100 * verdict.mean:+.1f} ± {half:.1f}", va="center", color=INK)
+        half = verdict.high - verdict.mean
+        axis.text(right, row, f"{verdict.mean:+.1f} ± {half:.1f}", va="center", color=INK)
     axis.text(right, 0, "points, 95%", va="center", color=INK)
     axis.set_yticks(range(len(names)), names)
     axis.invert_yaxis()
@@ -161,7 +161,7 @@ def ladder(accuracies: Mapping[str, Sequence[float]]) -> Figure:
     words = [verdict.word for verdict in verdicts]
     gained, lost, open_ = (words.count(w) for w in (claims.HOLDS, claims.FAILS, claims.OPEN))
     figure.suptitle(
-        f"From {means[0]:.0%} to {means[-1]:.0%} in {len(gains)} changes: {gained} gain, {lost} "
+        f"From {means[0]:.0%} to {means[-1]:.0%} in {len(verdicts)} changes: {gained} gain, {lost} "
         f"lose, of {open_} it cannot be told"
     )
     figure.set_label(
@@ -247,15 +247,16 @@ def accuracy_by_parameters(nets: Mapping[str, tuple[int, Sequence[float]]]) -> F
     return figure
 
 
-def mean_or_maximum(gains: Mapping[str, Sequence[float]]) -> Figure:
+def mean_or_maximum(
+    gains: Mapping[str, Sequence[float]], verdicts: Mapping[str, claims.Verdict]
+) -> Figure:
     """What the maximum gains in the place of the mean, net by net, with 95% intervals.
 
     Args:
         gains: `{net: accuracy with the maximum minus accuracy with the mean, in percentage points,
-            one for each seed}`.
+            one for each seed}`. verdicts: on them, by net.
     """
     figure, axis = style.subplots(9, 0.7 * len(gains) + 1.4)
-    verdicts = dict(zip(gains, claims.judge_family(gains.values()), strict=True))
     for row, (net, verdict) in enumerate(verdicts.items()):
         axis.plot(gains[net], [row] * len(gains[net]), "o", color=OURS, zorder=3)
         axis.plot([verdict.low, verdict.high], [row] * 2, color=INK, linewidth=2)

@@ -276,7 +276,8 @@ def verdicts(columns: Mapping[str, Sequence[claims.Verdict]]) -> Figure:
     for axis, claim, row in zip(
         panels, claims.CLAIMS, zip(*columns.values(), strict=True), strict=True
     ):
-        reach = 1.7 * np.nanmax([abs(verdict.mean) for verdict in row])
+        means = [abs(verdict.mean) for verdict in row if not math.isnan(verdict.mean)]
+        reach = 1.7 * max(means, default=1.0)
         for place, verdict in enumerate(row):
             _interval(axis, verdict, place, reach)
         axis.set(xlim=(-reach, reach), xlabel=claim.unit, ylim=(len(columns) - 0.5, -0.5))

@@ -399,7 +399,8 @@ def steepest(falls: Mapping[str, Mapping[str, float]]) -> Figure:
     Args:
         falls: `{norm: {step: fall of the loss over the largest of that norm}}`.
     """
-    figure, axes = style.subplots(9.5, 3.0, 1, len(falls), sharey=True)
+    figure, axes = style.subplots(9.5, 3.0, 1, len(falls), sharey=True, squeeze=False)
+    axes = axes[0]
     for axis, (norm, shares) in zip(axes, falls.items(), strict=True):
         best = max(shares, key=shares.__getitem__)
         colors = [VERMILION if step == best else SKY for step in shares]

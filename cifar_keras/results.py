@@ -12,16 +12,13 @@ from typing import Any
 
 import numpy as np
 
-from cifar_keras import data, files
+from cifar_keras import data, files, histories
 from cifar_keras.errors import UserError
+from cifar_keras.histories import History
 
 RESULTS = files.RESULTS
 VARIANTS = ("fully_connected", "average_pooling", "average_pooling_dropout")
 
-# One dict an epoch: epoch (from 1), training_loss, test_loss (nats), training_accuracy,
-# test_accuracy (in [0, 1]), seconds. Where the test images were not looked at, test_* is NaN.
-History = list[dict[str, float]]
-COLUMNS = ("training_loss", "training_accuracy", "test_loss", "test_accuracy", "seconds")
 # The histories of a study, by variant and seed.
 Runs = dict[str, dict[int, History]]
 
@@ -63,8 +60,8 @@ class Run:
 
     @property
     def history(self) -> History:
-        """Raises UserError as `read_history` does."""
-        return read_history(self.folder / "history.csv")
+        """Raises UserError as `histories.read` does."""
+        return histories.read(self.folder / "history.csv")
 
     @property
     def weights(self) -> Path:
@@ -132,41 +129,6 @@ def runs_in(folder: Path) -> list[Run]:
     return [Run(*of_run) for of_run in sorted(found)]
 
 
-def read_history(path: Path | str) -> History:
-    """The history in a CSV file.
-
-    Args:
-        path: file with a header, a column `epoch` that counts from 1, and numeric columns, of
-            which test_loss and test_accuracy may be NaN in all rows but the last.
-
-    Raises:
-        UserError: no such file, an epoch or a column is missing, or a value is not a number.
-    """
-    path = Path(path)
-    try:
-        with path.open(newline="", encoding="utf-8") as file:
-            rows = [{name: float(v) for name, v in row.items()} for row in csv.DictReader(file)]
-    except FileNotFoundError as error:
-        raise UserError(
-            f"there is no history {path}; train first or name another folder"
-        ) from error
-    except (OSError, ValueError, TypeError, AttributeError, csv.Error) as error:
-        raise UserError(f"{path} is damaged ({error}); record the run again") from error
-    if [row.get("epoch") for row in rows] != list(range(1, len(rows) + 1)) or not rows:
-        raise UserError(f"{path} lacks an epoch; record the run again")
-    for row in rows:
-        if missing := [name for name in COLUMNS if name not in row]:
-            raise UserError(f"{path} lacks the column {missing[0]}; record the run again")
-        for name, value in row.items():
-            unseen = name.startswith("test_") and row is not rows[-1]
-            if not (math.isfinite(value) or (unseen and math.isnan(value))):
-                raise UserError(
-                    f"{path} is damaged ({name} is {value} in epoch {row['epoch']:.0f}); record "
-                    "the run again"
-                )
-    return rows
-
-
 def read_runs(folder: Path | str) -> Runs:
     """The histories of all finished runs of a study, the three variants first.
 
@@ -213,7 +175,7 @@ def read_reference() -> dict[str, History]:
     Raises:
         UserError: the package was installed without them.
     """
-    files.studies()  # refuses where there is no checkout
+    files.require_checkout()
     with (RESULTS / "reference" / "seed_curves.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     return {
@@ -306,7 +268,14 @@ def right_answers(runs: Sequence[Run]) -> np.ndarray:
     labels = data.load_labels(runs[0].record["data"])
     if labels is None:
         raise UserError(f"no file here has the labels of what {runs[0].folder} was tested on")
-    return np.array([run.predictions == labels for run in runs])
+    answers = [run.predictions for run in runs]
+    for run, each in zip(runs, answers, strict=True):
+        if len(each) != len(labels):
+            raise UserError(
+                f"{run.folder / 'predictions.csv'} has {len(each)} classes for {len(labels)} "
+                "images; restore it"
+            )
+    return np.array([each == labels for each in answers])
 
 
 def spread(right: np.ndarray) -> tuple[float, float]:

@@ -8,16 +8,15 @@ A study is described in `studies/NAME.toml` and recorded in `results/NAME/<varia
     run.json          recipe, seed, data, versions, machine, commit; written last
 """
 
-import contextlib
 import dataclasses
 import hashlib
-import importlib.metadata
 import json
 import platform
 import re
 import subprocess
 import time
 import tomllib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -114,11 +113,7 @@ class Study:
     def build(self, variant: str) -> keras.Model:
         """The untrained net of a variant, compiled, in the precision that layers have now."""
         recipe = self.recipe_of(variant)
-        arguments = {"model": variant, **self.variants[variant]}
-        arguments.pop("recipe", None)
-        model = models.build(
-            arguments.pop("model"), initialization=recipe.initialization, **arguments
-        )
+        model = build_variant(variant, self.variants[variant], initialization=recipe.initialization)
         model.name = variant  # what the progress line says
         return training.compile_model(model, recipe)
 
@@ -132,6 +127,22 @@ class Study:
     def dtype(self) -> str:
         """The dtype policy in which this computer trains the study."""
         return environment.fastest_dtype() if self.mixed_precision else "float32"
+
+
+def build_variant(variant: str, settings: Mapping[str, Any], **more: Any) -> keras.Model:
+    """The net of a study's variant, not compiled.
+
+    Args:
+        variant: its name, which is the builder's, too, unless `settings` names one as "model".
+        settings: what the study says of the variant; its "recipe" is no argument of a builder.
+        more: further arguments of the builder.
+
+    Raises:
+        UserError: as `models.build` does.
+    """
+    arguments = {"model": variant, **settings}
+    arguments.pop("recipe", None)
+    return models.build(arguments.pop("model"), **more, **arguments)
 
 
 def _fits(name, value, wanted, fits):
@@ -185,8 +196,9 @@ def _read(path):
         return content
     base = content.pop("base")
     others = [name for name in files.studies() if name != path.stem]
-    _fits("base", base, f"one of {', '.join(others)}, which has none itself", base in others)
+    _fits("base", base, f"one of {', '.join(others)}", base in others)
     under = tomllib.loads(files.study_file(base).read_text(encoding="utf-8"))
+    _fits("base", base, "a study that has no base itself", "base" not in under)
     for table in ("recipe", "variants"):
         if isinstance(content.get(table), dict) and isinstance(under.get(table), dict):
             content[table] = under[table] | content[table]
@@ -302,6 +314,7 @@ def _train(study, one, arrays, hashes, verbose):
         files.write(one.weights, evaluation.pack_weights(model, images, labels))
     both_ways = {}
     if recipe.mirror:
+        # Of the weights that are kept, where they are, so that it can be measured again.
         both_ways["accuracy_both_ways"] = evaluation.accuracy_both_ways(model, images, labels)
     content = {
         **settings(study, one, hashes),
@@ -310,7 +323,7 @@ def _train(study, one, arrays, hashes, verbose):
         "summary": dataclasses.asdict(results.summarize(history)),
         **both_ways,
         "dtype": study.dtype,
-        "versions": _versions(),
+        "versions": {"python": platform.python_version(), **machine.versions(PACKAGES)},
         "trained_on": trained_on,
         "commit": commit,
         "seconds": round(sum(results.column(history, "seconds")), 1),
@@ -372,14 +385,6 @@ def state(study: Study, one: Run) -> str:
     if one.finished:  # meanwhile
         return state(study, one)
     return f"{'in training' if in_training else 'interrupted'}, {epochs} of {total} epochs done"
-
-
-def _versions():
-    versions = {"python": platform.python_version()}
-    for name in PACKAGES:
-        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
-            versions[name] = importlib.metadata.version(name)
-    return versions
 
 
 def _commit():

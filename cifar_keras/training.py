@@ -12,9 +12,10 @@ from cifar_keras.environment import keras
 
 import numpy as np
 
-from cifar_keras import data, models, results, terminal
+from cifar_keras import data, models, terminal
 from cifar_keras.callbacks import EpochOrder, Progress, Recorder
 from cifar_keras.errors import UserError
+from cifar_keras.histories import History
 from cifar_keras.optimizers import CoupledAdam, Muon, TriangularRate
 
 
@@ -269,7 +270,7 @@ def fit(
     seed: int = 0,
     directory: Path | str | None = None,
     verbose: bool = True,
-) -> results.History:
+) -> History:
     """Trains a compiled model with `model.fit`; goes on where a killed training stopped.
 
     Args:
@@ -339,7 +340,7 @@ def train(
     directory: Path | str | None = None,
     verbose: bool = True,
     **arguments: Any,
-) -> tuple[keras.Model, results.History]:
+) -> tuple[keras.Model, History]:
     """Seeds, builds, compiles and fits one variant: a whole training in one call.
 
     Args:

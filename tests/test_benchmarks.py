@@ -163,6 +163,7 @@ def check_epochs(result, net, bfloat16):
 
 
 size = functools.cache(time_to_accuracy.size)
+load_study = functools.cache(study.load)
 
 
 def check_trainings(result):
@@ -180,7 +181,7 @@ def check_trainings(result):
         parameters, operations = size(name, len(each["epochs"]))
         assert (each["trainable_parameters"], each["training_flops"]) == (parameters, operations)
         if name != time_to_accuracy.BASELINE:
-            records = [run.record for run in study.load(name).runs() if run.finished]
+            records = [run.record for run in load_study(name).runs() if run.finished]
             accuracies = [round(record["summary"]["last_accuracy"], 4) for record in records]
             assert min(accuracies) <= each["test_accuracy"] <= max(accuracies)
             assert {each["dtype"]} == {record["dtype"] for record in records}

@@ -267,11 +267,11 @@ def test_train_prints_accuracy_seconds_and_parameters(described, tmp_path, capsy
     assert status == 0 and again.out.splitlines()[-4:] == printed.out.splitlines()[-4:]
 
 
-@pytest.mark.parametrize(("target", "status"), [("0.0", 0), ("1.0", 1)])
-def test_a_missed_target_is_told(described, tmp_path, capsys, target, status):
-    done, printed = train_quick(tmp_path, capsys, "--target", target)
-    assert done == status
-    assert ("is below the target, 1.0" in printed.err) == (status == 1)
+def test_a_missed_target_is_told(described, tmp_path, capsys):
+    for target, status in (("0.0", 0), ("1.0", 1)):  # the second finds it trained
+        done, printed = train_quick(tmp_path, capsys, "--target", target)
+        assert done == status
+        assert ("is below the target, 1.0" in printed.err) == (status == 1)
 
 
 def test_an_unknown_net_lists_the_known_ones(capsys):

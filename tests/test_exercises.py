@@ -32,7 +32,7 @@ def not_written(x):
         (lambda x: None, "double: 2 became something else"),
         (not_written, "double: not written yet; write your answer into the cell above"),
         (lambda x: x / 0, "double: your answer raises ZeroDivisionError: division by zero"),
-        (lambda x: undefined, "'undefined' is not defined; run the cell above first"),  # noqa: F821
+        (eval("lambda x: undefined"), "'undefined' is not defined; correct this name in your"),
         (lambda x: np.zeros(2) @ np.zeros(3), "double: your answer raises ValueError: matmul"),
         (lambda x: np.ones(2), "double: your answer raises ValueError: The truth value"),
     ],
@@ -42,6 +42,14 @@ def test_a_wrong_answer_gets_one_line(capsys, answer, hint):
         checked(answer)
     assert hint in str(caught.value) and "\n" not in str(caught.value)
     assert "right" not in capsys.readouterr().out
+
+
+def test_a_name_that_the_check_itself_lacks_comes_from_the_cell_above():
+    with (
+        pytest.raises(exercises.Hint, match="'double' is not defined; run the cell above first"),
+        exercises.check("double"),
+    ):
+        double(2)  # noqa: F821
 
 
 def test_a_training_without_end_is_stopped_and_fit_is_itself_again():

@@ -50,6 +50,13 @@ def test_ctrl_c_leaves_nothing_beside_the_file(tmp_path, monkeypatch):
     assert written(tmp_path) == ["file"]
 
 
+def test_a_folder_in_the_files_place_is_an_error(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for path in Path("."), tmp_path:
+        with pytest.raises(UserError, match="cannot write .*name another place"):
+            files.write(path, b"new")
+
+
 def test_a_file_in_the_folders_place_is_an_error(tmp_path):
     (tmp_path / "run").write_text("not a folder")
     for path in tmp_path / "run" / "file", tmp_path / "run" / "deeper" / "file":

@@ -130,6 +130,12 @@ def test_normalisation_is_a_factor_and_a_shift():
 # --- Nets of one's own ----------------------------------------------------------------------------
 
 
+@pytest.fixture
+def alone(monkeypatch):
+    """A page without the recorded nets, which take seconds."""
+    monkeypatch.setattr(play, "RECORDED", ())
+
+
 def saved(folder, *inside, shape=(32, 32, 3)):
     """The path of a net with these layers between image and ten logits."""
     path = folder / "mine.keras"
@@ -160,13 +166,13 @@ def test_a_net_of_ones_own_is_added(tmp_path, capsys):
         (lambda: layers.ReLU(threshold=0.1, name="odd"), "odd (ReLU)"),
     ],
 )
-def test_a_layer_that_the_page_cannot_compute_is_named(tmp_path, layer, named):
+def test_a_layer_that_the_page_cannot_compute_is_named(alone, tmp_path, layer, named):
     with pytest.raises(UserError, match=re.escape(named)):
         play.write_page(tmp_path / "page.html", [saved(tmp_path, layer())])
     assert not (tmp_path / "page.html").exists()
 
 
-def test_a_layer_that_is_used_twice_is_refused(tmp_path):
+def test_a_layer_that_is_used_twice_is_refused(alone, tmp_path):
     x = image = keras.Input((32, 32, 3))
     twice = layers.Conv2D(3, 3, padding="same", name="twice")
     x = layers.Dense(10)(layers.Flatten(name="flatten")(twice(twice(x))))
@@ -180,12 +186,12 @@ def test_a_net_of_other_images_is_refused(tmp_path):
         play.load_net(saved(tmp_path, shape=(28, 28, 1)))
 
 
-def test_what_is_no_net_is_refused_in_a_line(tmp_path, capsys):
+def test_what_is_no_net_is_refused_in_a_line(alone, tmp_path, capsys):
     (tmp_path / "broken.keras").write_bytes(b"no zip")
     (tmp_path / "unfinished-seed0").mkdir()
     for name, said in {
         "broken.keras": "no model that Keras can read",
-        "absent.keras": "no model that Keras can read",
+        "absent.keras": "there is no file",
         "unfinished-seed0": "there is no finished run in",
         "some-folder": "is no folder of a run",
     }.items():
@@ -201,7 +207,7 @@ def test_a_run_without_weights_is_refused():
         play.load_net(without)
 
 
-def test_a_place_that_cannot_be_written_and_a_missing_browser(tmp_path, capsys, monkeypatch):
+def test_a_place_that_cannot_be_written_and_a_missing_browser(alone, tmp_path, capsys, monkeypatch):
     (tmp_path / "file").write_text("")
     assert main(["play", "--no-open", "--out", str(tmp_path / "file" / "page.html")]) == 2
     assert "cannot write" in capsys.readouterr().err

@@ -9,7 +9,7 @@ RISING = ([0.3, 0.6, 0.5], [2.0, 1.0, 1.8])
 FALLING = ([0.2, 0.4, 0.7], [2.2, 1.4, 0.9])
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def runs(make_history):
     rising, falling = make_history(*RISING), make_history(*FALLING)
     return {
@@ -19,7 +19,7 @@ def runs(make_history):
     }
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def figures(runs, make_history):
     noise = np.random.default_rng(0)
     images = noise.integers(0, 256, (20, 32, 32, 3)).astype("uint8")
@@ -34,6 +34,13 @@ def figures(runs, make_history):
     }
 
 
+def test_a_grid_of_few_images_says_so():
+    images = np.zeros((5, 32, 32, 3), "uint8")
+    figure = plots.image_grid(images, np.array([0, 0, 0, 1, 1]), ("cat", "dog"), columns=3)
+    assert figure.get_suptitle() == "2 classes, up to 3 images of each, 32×32 pixels"
+    assert [len(axis.images) for axis in figure.axes] == [1, 1, 1, 1, 1, 0]
+
+
 def title(figure):
     return figure.get_suptitle()
 
@@ -43,9 +50,11 @@ def test_every_figure_is_described_labelled_and_legible(figures, check_figures):
 
 
 def test_a_quantity_has_its_unit(figures):
-    for axis in (axis for figure in figures.values() for axis in figure.axes):
-        if "epoch" in axis.get_xlabel():
-            assert axis.get_ylabel().endswith(("(share of images)", "(cross-entropy, nats)"))
+    axes = [axis for figure in figures.values() for axis in figure.axes]
+    over_epochs = [axis for axis in axes if "epoch" in axis.get_xlabel()]
+    assert len(over_epochs) > 5
+    for axis in over_epochs:
+        assert axis.get_ylabel().endswith(("(share of images)", "(cross-entropy, nats)"))
 
 
 def test_the_reproduction_sets_the_same_nets_beside_each_other(make_history, runs):

@@ -60,7 +60,7 @@ def initialisations(between):
     return figures.signal_over_depth({"He": signal(1, 0.5), "PyTorch": signal(0.01, between)})
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def drawn():
     return {
         "influence_of_pixels": influence(0.14),
@@ -72,6 +72,11 @@ def drawn():
         "maximum_behind_dropout": maximum(1.42),
         "accuracy_gaps": gaps(0.86),
     }
+
+
+def test_one_panel_is_drawn_as_well():
+    maps = {"alone": np.ones((32, 32))}
+    assert len(figures.influence_of_pixels(maps, {"alone": 0.2}).axes) == 2  # and its colour bar
 
 
 def test_every_figure_is_described_labelled_and_legible(drawn, check_figures):

@@ -15,7 +15,7 @@ def net(sharpness, right):
     return sharpness * np.eye(10)[chosen]
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def figures():
     pictures = NOISE.random((5, 32, 32, 3))
     before = {variant: net(20, 0.5) for variant in results.VARIANTS}
@@ -85,6 +85,13 @@ def test_reliability_draws_confidence_against_accuracy_and_tells_the_error(figur
     assert counts.patches[0].get_data().values.tolist() == [0] * 9 + [200]
 
 
+def test_one_panel_is_drawn_as_well():
+    logits = {variant: net(2, 0.5) for variant in results.VARIANTS}
+    assert len(plots_inside.reliability({"raw": logits}, LABELS).axes) == 2
+    curves = {variant: {0: 0.6, 2: 0.5} for variant in results.VARIANTS}
+    assert len(plots_inside.robustness({"shift": curves}, images=100).axes) == 1
+
+
 def test_reliability_s_title_follows_the_numbers():
     logits = {"raw": {"fully_connected": net(20, 0.5)}, "fair": {"fully_connected": 0 * net(1, 1)}}
     figure = plots_inside.reliability(logits, LABELS)
@@ -94,7 +101,7 @@ def test_reliability_s_title_follows_the_numbers():
     assert figure.get_suptitle() == f"Calibration error: {expected}"
 
 
-def test_loss_parts_name_the_net_that_gains_most(figures):
+def test_loss_parts_name_the_net_that_gains_most():
     parts = {variant: ((0.1, 2.9), (0.3, 0.9)) for variant in results.VARIANTS}
     parts["average_pooling"] = ((1.0, 3.0), (0.5, 0.5))
     title = plots_inside.loss_parts(parts, dict.fromkeys(parts, 1.2)).get_suptitle()

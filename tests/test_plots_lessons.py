@@ -18,7 +18,7 @@ LOSS = {
 ACCURACY = {name: claims.judge([0, 1, 2]) for name in LOSS}  # which contain 0
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def figures():
     return {
         "path": plots_lessons.path(3),

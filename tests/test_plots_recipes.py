@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
+from cifar_keras import claims
 from cifar_keras import plots_recipes as figures
 
 PARAMETERS = {
@@ -29,20 +30,27 @@ def title(figure):
     return figure.get_suptitle()
 
 
+def ladder(accuracies):
+    gains = 100 * np.diff(list(accuracies.values()), axis=0)
+    return figures.ladder(accuracies, claims.judge_family(gains))
+
+
 def race(own):
     return figures.race({"reference": [(1, 0.3), (20, 0.5)], "ours": [(1, 0.4), (19, own)]})
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def drawn():
     return {
         "parameter_diet": figures.parameter_diet(PARAMETERS),
         "idle_weights": figures.idle_weights(IDLE),
         "schedule": figures.schedule(np.minimum(np.arange(20) / 4, (20 - np.arange(20)) / 16)),
         "directions": figures.directions(GRADIENT, STEP),
-        "ladder": figures.ladder(ACCURACIES),
+        "ladder": ladder(ACCURACIES),
         "race": race(0.7),
-        "mean_or_maximum": figures.mean_or_maximum(GAINS),
+        "mean_or_maximum": figures.mean_or_maximum(
+            GAINS, {net: claims.judge(gains) for net, gains in GAINS.items()}
+        ),
         "accuracy_by_parameters": figures.accuracy_by_parameters(
             {"reference": REFERENCE, "compact": COMPACT}
         ),
@@ -68,7 +76,7 @@ def test_titles_follow_the_numbers(drawn):
     assert "From 52% to 62% in 2 changes" in title(drawn["ladder"])
     assert "1 gain, 0 lose, of 1 it cannot be told" in title(drawn["ladder"])
     falling = dict(reversed(ACCURACIES.items()))
-    assert "0 gain, 1 lose, of 1 it cannot be told" in title(figures.ladder(falling))
+    assert "0 gain, 1 lose, of 1 it cannot be told" in title(ladder(falling))
     found = title(drawn["mean_or_maximum"])
     assert "+2.0 points in one net (holds)" in found
     assert "+0.0 points in another (cannot be told)" in found

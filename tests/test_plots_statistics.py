@@ -1,5 +1,7 @@
 """Whether the figures of how sure a result is say their finding, in the title and in words."""
 
+import math
+
 import numpy as np
 import pytest
 
@@ -11,7 +13,7 @@ HOLDS, FAILS = claims.judge([0.9, 1.0, 1.1]), claims.judge([-2.1, -2.0, -1.9])
 NAMES = results.VARIANTS
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def drawn(make_history):
     history = make_history([0.2, 0.4, 0.7], [2.2, 1.4, 0.9])
     return {
@@ -124,6 +126,13 @@ def test_verdicts_show_every_interval_and_count_the_words():
     assert low == -high and high > 1
     colors = [axis.lines[1].get_color() for axis in figure.axes[:2]]
     assert len(set(colors)) == 2 and first.lines[3].get_markerfacecolor() == "white"
+
+
+def test_verdicts_that_cannot_be_computed_leave_their_panel_empty():
+    """Runs that end before a claim's epoch say nothing of it."""
+    unknown = claims.judge([math.nan])
+    figure = figures.verdicts({"here": [unknown] + [HOLDS] * (len(claims.CLAIMS) - 1)})
+    assert figure.axes[0].get_xlim() == (-1.7, 1.7)
 
 
 def test_verdicts_have_a_panel_for_a_claim_more(monkeypatch):

@@ -14,7 +14,7 @@ def title(figure):
     return " ".join(figure.get_suptitle().split())
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def drawn():
     waves = [3.0, 2.0, 2.5]
     return {

@@ -17,46 +17,7 @@ def record(folder, run, text):
     (folder / run / "run.json").write_text("{}")
 
 
-def test_a_history_is_read_as_numbers(tmp_path):
-    record(tmp_path, "a-seed0", HEADER + "1,2.0,0.25,1.5,0.5,3.1\n2,1.0,0.5,1.25,0.75,3\n")
-    first, second = results.read_history(tmp_path / "a-seed0" / "history.csv")
-    assert first == {
-        "epoch": 1,
-        "training_loss": 2,
-        "training_accuracy": 0.25,
-        "test_loss": 1.5,
-        "test_accuracy": 0.5,
-        "seconds": 3.1,
-    }
-    assert second["test_accuracy"] == 0.75
-
-
-@pytest.mark.parametrize(
-    ("text", "complaint"),
-    [
-        (HEADER + "1,2,0.2,2,0.2,3\n3,2,0.2,2,0.2,3\n", "lacks an epoch"),
-        (HEADER + "2,2,0.2,2,0.2,3\n", "lacks an epoch"),
-        (HEADER, "lacks an epoch"),
-        ("", "lacks an epoch"),
-        ("loss\n1.0\n", "lacks an epoch"),
-        (HEADER + "1,2,0.2,two,0.2,3\n", "is damaged"),
-        (HEADER + "1,2,0.2\n", "is damaged"),
-        (HEADER + "1,2,0.2,nan,0.2,3\n", "is damaged .test_loss is nan in epoch 1"),
-        (HEADER + "1,inf,0.2,2,0.2,3\n", "is damaged .training_loss is inf"),
-        (HEADER + "1,2,0.2,2,0.2,3,4\n", "is damaged"),
-        ("epoch,training_loss\n1,2\n", "lacks the column training_accuracy"),
-        (HEADER + "1" * 200_000, "is damaged"),
-    ],
-)
-def test_a_damaged_history_is_refused(tmp_path, text, complaint):
-    record(tmp_path, "a-seed0", text)
-    with pytest.raises(UserError, match=f"history.csv {complaint}.*record the run again"):
-        results.read_runs(tmp_path)
-
-
 def test_what_is_not_there_is_told(tmp_path):
-    with pytest.raises(UserError, match="there is no history"):
-        results.read_history(tmp_path / "history.csv")
     with pytest.raises(UserError, match="there are no recorded runs"):
         results.read_runs(tmp_path)
 
@@ -156,6 +117,14 @@ def test_right_answers_are_those_of_the_test_images(monkeypatch, tmp_path):
     monkeypatch.setattr(results.Run, "record", {"data": "toy"})
     right = results.right_answers(results.runs_in(tmp_path))
     assert right.tolist() == [[True, True, False], [False, True, True]]
+
+
+def test_too_few_predictions_are_told(monkeypatch, tmp_path):
+    monkeypatch.setattr(results.data, "load_labels", lambda name: np.array([0, 1, 2]))
+    monkeypatch.setattr(results.Run, "record", {"data": "toy"})
+    (tmp_path / "predictions.csv").write_text("class\n0\n1\n")
+    with pytest.raises(UserError, match="predictions.csv has 2 classes for 3 images; restore it"):
+        results.right_answers([results.Run("a", 0, tmp_path)])
 
 
 def test_labels_that_are_not_here_are_told(monkeypatch, tmp_path):

@@ -17,6 +17,7 @@ from cifar_keras import (
     data,
     environment,
     files,
+    histories,
     results,
     study,
     training,
@@ -65,6 +66,7 @@ def test_every_run_is_recorded_with_all_that_it_depended_on(recorded, small):
                 "backend": keras.backend.backend(),
                 "device": environment.device(),
                 "threads": environment.threads(),
+                "dtype": "float32",
             }
         ]
         assert run["commit"] and run["seconds"] > 0
@@ -239,7 +241,8 @@ def test_a_run_that_ends_while_it_is_looked_at_is_not_called_interrupted(recorde
 def test_a_run_that_meets_the_test_images_once_is_unfinished_before_not_damaged(planned):
     recipe = dataclasses.replace(ONE_EPOCH, epochs=2, test_once=True)
     planned = dataclasses.replace(planned, recipe=recipe)
-    row = dict.fromkeys(results.COLUMNS, 0.5) | dict.fromkeys(("test_loss", "test_accuracy"), "nan")
+    unseen = dict.fromkeys(("test_loss", "test_accuracy"), "nan")
+    row = dict.fromkeys(histories.COLUMNS, 0.5) | unseen
     folder = folder_of(planned)
     folder.mkdir(parents=True)
     lines = ("epoch," + ",".join(row), "1," + ",".join(map(str, row.values())))
@@ -442,6 +445,14 @@ def test_a_wrong_file_is_one_line(write, old, new, named):
     assert named in str(caught.value)
     assert "mine.toml does not describe a study" in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_a_base_of_a_base_is_refused(write):
+    write(GOOD, "under")
+    write('base = "under"\n', "between")
+    write('base = "between"\n')
+    with pytest.raises(UserError, match="base is 'between'; give a study that has no base itself"):
+        study.load("mine")
 
 
 def test_a_study_takes_from_its_base_what_it_does_not_say(write):
