@@ -19,7 +19,7 @@ from pathlib import Path
 
 import numpy as np
 
-from cifar_keras import machine
+from cifar_keras import files, machine
 
 HERE = Path(__file__).parent
 ROUNDS = 3
@@ -355,5 +355,5 @@ if __name__ == "__main__":
         name = "epoch_time_bfloat16" if machine.has_bfloat16() else "epoch_time"
         name = "epoch_time_strong" if net == "strong" else name
         record = HERE / f"{name}.json"
-        record.write_text(json.dumps(result, indent=1) + "\n")
+        files.write(record, (json.dumps(result, indent=1) + "\n").encode())
         draw(record, chart)

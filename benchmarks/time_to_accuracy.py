@@ -22,7 +22,7 @@ from pathlib import Path
 
 import epoch_time
 
-from cifar_keras import machine, results
+from cifar_keras import files, machine, results
 
 HERE = Path(__file__).parent
 RECORD = HERE / "time_to_accuracy.json"
@@ -151,7 +151,7 @@ def main(names):
     for name in names or CONTESTANTS:
         result["contestants"][name] = measure_contestant(name)
         result["contestants"] = with_speed_ups(result["contestants"])
-        RECORD.write_text(json.dumps(result, indent=1) + "\n")
+        files.write(RECORD, (json.dumps(result, indent=1) + "\n").encode())
     baseline = result["contestants"].get(BASELINE)
     if baseline and baseline["test_accuracy"] < result["target"]:
         sys.exit(f"PyTorch did not reach {result['target']:.1%} in {MOST_EPOCHS} epochs")
