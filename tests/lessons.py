@@ -42,6 +42,12 @@ def stated_minutes(path):
     return number / (60 if said[3] == "second" else 1)
 
 
+def planned_minutes(path):
+    """[(minutes, what)] of the plan in a lesson's first cell."""
+    rows = re.findall(r"^\| *(\d+) *\|(.*)", prose(path)[0], re.MULTILINE)
+    return [(int(minutes), what) for minutes, what in rows]
+
+
 def find_exercises(path):
     """(cell of the answer, cell of the check) of every exercise of a notebook."""
     cells = code_cells(path)

@@ -25,9 +25,12 @@ def blocks(text):
 OPENING, TESTING = blocks(README)[1:3]
 
 
+JUPYTER = ".venv/bin/jupyter lab --notebook-dir=. notebooks/student/00_start_here.ipynb"
+
+
 def test_two_blocks_do_all_the_setting_up():
     install = ["python3 -m venv .venv", ".venv/bin/pip install -r requirements.txt"]
-    assert [*install, ".venv/bin/jupyter lab notebooks/00_start_here.ipynb"] == OPENING
+    assert [*install, JUPYTER] == OPENING
     assert [*install, ".venv/bin/pytest --nbval"] == TESTING
 
 

@@ -13,7 +13,7 @@ import epoch_time
 import pytest
 import time_to_accuracy
 import update_readme
-from lessons import PATHS, stated_minutes
+from lessons import PATHS, planned_minutes, stated_minutes
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 
@@ -94,13 +94,28 @@ def installed_bytes():
 
 @fact
 def minutes_of_computing():
-    readme, minutes = (ROOT / "README.md").read_text(encoding="utf-8"), []
-    for path in PATHS:
-        minutes.append(math.ceil(stated_minutes(path)))
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    stated = [stated_minutes(path) for path in PATHS]
+    for path, minutes in zip(PATHS, stated, strict=True):
         [row] = re.findall(rf"{path.name}\).* \| (\d+ min) \|", readme)
-        assert row == f"{minutes[-1]} min"
+        assert row == f"{math.ceil(minutes)} min"
         yield f"| {row} |"
-    yield f"{COUNT[len(PATHS)]} notebooks compute for about {sum(minutes)} minutes"
+    yield f"{COUNT[len(PATHS)]} notebooks compute for about {math.ceil(sum(stated))} minutes"
+
+
+@fact
+def minutes_of_class():
+    minutes = {path.name[:2]: sum(n for n, _ in planned_minutes(path)) for path in PATHS}
+    part_1, project = [name for name in minutes if name <= "06"], "12"
+    assert {minutes.pop(name) for name in (*part_1, project)} == {50}
+    yield f"Part I (00 to 06) stands by itself: {COUNT[len(part_1)]} lessons of 50 minutes"
+    yield f"a course of {COUNT[len(part_1) + 1]}"
+    longer = minutes.pop("08")
+    assert set(minutes.values()) == {50}
+    yield "Parts II (07 to 10) and III (11 and 12) take 50 minutes"
+    yield f"but lesson 08 takes {longer};"
+    yield "Part I (00 to 06) builds"
+    yield "Part II (07 to 10) asks why; Part III (11, 12)"
 
 
 @fact
@@ -129,7 +144,7 @@ def the_statistics():
     yield "One seed cannot tell"
     yield "a single seed has no interval"
     assert claims.CORRECTED_FROM == 5
-    yield "from five seeds on also by a stricter rule"
+    yield "with five seeds or more it must also pass a stricter rule"
     yield "From five seeds on it must do so after Holm's correction"
     assert claims.steps(study.load("seeds").recipe.epochs, 5_000) < claims.steps(3)
     yield "make fewer steps than three of the reference's"
@@ -241,7 +256,7 @@ def recipes_that_met_the_test_images():
         runs = update_readme.recorded(name)
         assert len(runs) == seeds
         assert {run["recipe"].get("kernel_rate", 0) > 0 for run in runs} == {muon}
-    yield "two of compact's before, by SGD, and one of strong's afterwards, by Muon"
+    yield "two earlier ones of compact, by SGD, and a later one of strong, by Muon"
 
 
 @fact
