@@ -14,6 +14,7 @@ from keras import layers
 
 from cifar_keras import data, evaluation, files, models, results, study
 from cifar_keras.errors import UserError
+from cifar_keras.layers import BatchNormalization
 from cifar_keras.results import Run
 
 SOURCES = files.CHECKOUT / "play"
@@ -27,11 +28,17 @@ IMAGES_OF_A_CLASS = 10
 # Kernels of fewer numbers stay as they are: the first ones, whose rounding everything behind them
 # feels, and the classifier.
 FEW = 20_000
-# Settings with which a layer computes as its function in play/nets.js does.
+# The layers that play/nets.js has, with the settings with which it computes them. Subclasses may
+# compute something else; ours computes as Keras' does.
 _AS_IN_NETS_JS = {
     layers.Conv2D: {"strides": (1, 1), "dilation_rate": (1, 1), "groups": 1},
     layers.MaxPooling2D: {"padding": "valid"},
     layers.Rescaling: {"offset": 0.0},
+    layers.Dropout: {"noise_shape": None},
+    layers.ReLU: {"max_value": None, "negative_slope": 0, "threshold": 0},
+    **dict.fromkeys((layers.BatchNormalization, BatchNormalization), {}),
+    **dict.fromkeys((layers.Dense, layers.Activation, layers.Flatten, layers.Add), {}),
+    **dict.fromkeys((layers.GlobalAveragePooling2D, layers.GlobalMaxPooling2D), {}),
 }
 
 
@@ -46,7 +53,8 @@ def load_net(source: Run | Path) -> tuple[keras.Model, str]:
         (model, a name that `data.normalize` knows).
 
     Raises:
-        UserError: there is no net, it is damaged, or one of another input or output.
+        UserError: there is no net, it is damaged, one of another input or output, or one without
+            a convolution.
     """
     if isinstance(source, Path) and source.suffix == ".keras":
         if not source.is_file():
@@ -62,12 +70,20 @@ def load_net(source: Run | Path) -> tuple[keras.Model, str]:
         model = study.build_variant(one.variant, record["arguments"])
         evaluation.load_weights(model, one.weights)
         method = record["recipe"]["normalization"]
-    if model.input_shape != (None, 32, 32, 3) or not model.output_shape[-1] >= 10:
+    takes, gives = (_shapes(getattr(model, side, None) or []) for side in ("inputs", "outputs"))
+    if takes != [(32, 32, 3)] or [len(shape) for shape in gives] != [1] or gives[0] < (10,):
+        takes, gives = (" and ".join(map(str, shapes)) or "nothing" for shapes in (takes, gives))
         raise UserError(
-            f"{source} takes {model.input_shape[1:]} and gives {model.output_shape[1:]}; the page "
-            "has nets from (32, 32, 3) to ten logits"
+            f"{source} takes {takes} and gives {gives}; the page has nets from (32, 32, 3) to ten "
+            "logits"
         )
+    if not any(isinstance(layer, layers.Conv2D) for layer in model.layers):
+        raise UserError(f"{source} has no convolution; the page shows nets that have one")
     return model, method
+
+
+def _shapes(tensors):
+    return [tuple(tensor.shape[1:]) for tensor in tensors]
 
 
 def _run_in(folder):
@@ -123,11 +139,11 @@ def describe(model: keras.Model) -> tuple[list[dict[str, Any]], bytes]:
     for layer in model.layers:
         if isinstance(layer, layers.InputLayer):
             continue
-        kind, settings, floats = _translate(layer)
+        given = layer.input if isinstance(layer.input, list) else [layer.input]
+        kind, settings, floats = _translate(layer, _shapes(given))
         if "kernel" in floats and floats["kernel"].size >= FEW:
             whole, floats["factors"] = round_kernel(floats.pop("kernel"))
             settings["kernel"] = place(whole)
-        given = layer.input if isinstance(layer.input, list) else [layer.input]
         inputs = [len(described) - 1] if chain else [places.get(id(tensor)) for tensor in given]
         if None in inputs:
             raise UserError(f"a layer before {layer.name} is used more than once; show another net")
@@ -141,15 +157,22 @@ def describe(model: keras.Model) -> tuple[list[dict[str, Any]], bytes]:
             }
         )
         places[id(layer.output)] = len(described) - 1
+    if not chain and id(model.outputs[0]) not in places:
+        raise UserError("the last layer is used more than once; show another net")
     return described, bytes(content)
 
 
-def _translate(layer) -> tuple[str, dict[str, Any], dict[str, np.ndarray]]:
-    """(kind, settings, weights) of a layer, by its function in play/nets.js."""
-    wanted = _AS_IN_NETS_JS.get(type(layer), {})
+def _translate(layer, shapes) -> tuple[str, dict[str, Any], dict[str, np.ndarray]]:
+    """(kind, settings, weights) of a layer, by its function in play/nets.js.
+
+    shapes: of what it takes, without the axis of the examples.
+    """
+    wanted = {"data_format": "channels_last", **_AS_IN_NETS_JS.get(type(layer), {})}
     name = getattr(getattr(layer, "activation", None), "__name__", "linear")
-    if name in ("linear", "relu", "silu") and all(
-        getattr(layer, setting) == value for setting, value in wanted.items()
+    if (
+        type(layer) in _AS_IN_NETS_JS
+        and name in ("linear", "relu", "silu")
+        and all(getattr(layer, setting, value) == value for setting, value in wanted.items())
     ):
         weights = {
             weight.name: keras.ops.convert_to_numpy(weight)
@@ -161,23 +184,23 @@ def _translate(layer) -> tuple[str, dict[str, Any], dict[str, np.ndarray]]:
                 same = layer.padding == "same"
                 settings = {"size": size, "filters": layer.filters, "same": same}
                 return "convolution", settings | {"activation": name}, weights
-            case layers.Dense():
+            case layers.Dense() if len(shapes[0]) == 1:
                 return "dense", {"units": layer.units, "activation": name}, weights
             case layers.MaxPooling2D(pool_size=(size, other)) if (
                 size == other and layer.strides == layer.pool_size
             ):
                 return "maxPool", {"size": size}, {}
-            case layers.BatchNormalization():
+            case layers.BatchNormalization() if layer.axis in (-1, len(shapes[0])):
                 factor = weights.get("gamma", 1) / np.sqrt(
                     weights["moving_variance"] + layer.epsilon
                 )
                 shift = weights.get("beta", 0) - weights["moving_mean"] * factor
                 return "normalization", {}, {"factor": factor, "shift": shift}
             case layers.Activation():
-                return "activation", {"name": name}, {}
-            case layers.ReLU(max_value=None, negative_slope=0, threshold=0):
-                return "activation", {"name": "relu"}, {}
-            case layers.Rescaling():
+                return "activation", {"activation": name}, {}
+            case layers.ReLU():
+                return "activation", {"activation": "relu"}, {}
+            case layers.Rescaling(scale=int() | float()):
                 return "scale", {"factor": layer.scale}, {}
             case layers.Dropout():
                 return "dropout", {"rate": layer.rate}, {}
@@ -187,7 +210,7 @@ def _translate(layer) -> tuple[str, dict[str, Any], dict[str, np.ndarray]]:
                 return "globalMean", {}, {}
             case layers.GlobalMaxPooling2D():
                 return "globalMaximum", {}, {}
-            case layers.Add():
+            case layers.Add() if len(shapes) == 2 and shapes[0] == shapes[1]:
                 return "sum", {}, {}
     raise UserError(
         f"the page cannot compute the layer {layer.name} ({type(layer).__name__}); leave it out, "
@@ -208,9 +231,12 @@ def write_page(out: Path, own: Sequence[Path] = ()) -> None:
     rounded = json.loads(ROUNDED.read_text(encoding="utf-8"))
     nets = [_net(one, one.variant, rounded.get(one.variant)) for one in RECORDED]
     for path in own:
-        name = path.stem if path.suffix == ".keras" else path.name
-        taken = sum(net["name"].partition(" ")[0] == name for net in nets)
-        nets.append(_net(path, f"{name} {taken + 1}" if taken else name, None))
+        name = stem = path.stem if path.suffix == ".keras" else path.name
+        number = 1
+        while name in [net["name"] for net in nets]:
+            number += 1
+            name = f"{stem} {number}"
+        nets.append(_net(path, name, None))
     images, labels = _images()
     payload = json.dumps(
         {

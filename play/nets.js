@@ -3,6 +3,7 @@
 // A map is what a layer puts out: {height, width, channels, data}. Its data is a Float32Array in
 // the order of Keras: rows, in them columns, in them channels. A vector is a map of 1 x 1.
 // Weights are in Keras' order, too: a kernel is (rows, columns, channels, filters).
+// biome-ignore-all lint/correctness/noUnusedVariables: page.js and its workers use what is here.
 "use strict";
 
 function emptyMap(height, width, channels) {
@@ -133,7 +134,7 @@ const ACTIVATIONS = {
   silu: (number) => number / (1 + Math.exp(-number)),
 };
 
-function activation(x, { name }) {
+function activation(x, { activation: name = "linear" }) {
   return name === "linear" ? x : changed(x, ACTIVATIONS[name]);
 }
 
@@ -154,6 +155,23 @@ const LAYERS = {
   activation,
   scale,
 };
+
+// Layers that compute each channel from itself alone. Where a channel is off, it is off behind them,
+// too; otherwise a normalisation would make another constant of its zeros.
+const CHANNEL_BY_CHANNEL = new Set(
+  "maxPool normalization activation dropout scale globalMean globalMaximum".split(" "),
+);
+
+// Numbers from 0 to 1 that are the same for the same seed (mulberry32, T. Ettinger 2017).
+function seeded(seed) {
+  let state = seed >>> 0;
+  return () => {
+    state = (state + 0x6d2b79f5) >>> 0;
+    let t = Math.imul(state ^ (state >>> 15), state | 1);
+    t ^= t + Math.imul(t ^ (t >>> 7), t | 61);
+    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
+  };
+}
 
 // Ten logits to ten probabilities. A temperature above 1 makes them more alike.
 function softmax(logits, temperature = 1) {
@@ -196,14 +214,17 @@ function run(net, pixels, { random = null, off = {} } = {}) {
   image.data.set(pixels);
   const { factor, shift } = net.pixels;
   const outputs = [];
+  const silent = []; // of each layer, the set of channels that are off
   const input = (index) => (index < 0 ? normalization(image, { factor, shift }) : outputs[index]);
   for (const layer of net.layers) {
     const [x, ...others] = layer.inputs.map(input);
     let y = LAYERS[layer.kind](x, { ...layer, random }, ...others);
-    if (layer.activation) y = activation(y, { name: layer.activation });
-    const gone = off[layer.name];
-    if (gone?.size) y = changed(y, (number, channel) => (gone.has(channel) ? 0 : number));
+    if (layer.kind !== "activation") y = activation(y, layer);
+    const before = CHANNEL_BY_CHANNEL.has(layer.kind) ? silent[layer.inputs[0]] : null;
+    const gone = new Set([...(off[layer.name] ?? []), ...(before ?? [])]);
+    if (gone.size) y = changed(y, (number, channel) => (gone.has(channel) ? 0 : number));
     outputs.push(y);
+    silent.push(gone);
   }
   return outputs;
 }
@@ -216,55 +237,73 @@ function logits(outputs) {
 
 // --- Looking inside ----------------------------------------------------------------------------
 
-// What each position of the last feature map adds to the logit of a class.
+// What each position of the last feature map adds to the logit of a class; null where the head is
+// not a chain of layers that are linear around this picture.
 //
 // With the biases of the head these numbers add up to the logit: for a mean or a maximum of each
 // channel because the classifier is linear, for the fully connected head because a net of ReLUs
 // is linear as long as no unit switches (gradient times input).
 function contributions(net, outputs, label) {
-  const places = net.layers.map((layer) => layer.kind);
-  const head = places.findIndex((kind) => /^(flatten|globalMean|globalMaximum)$/.test(kind));
-  const features = outputs[net.layers[head].inputs[0]];
-  const { height, width, channels, data } = features;
+  const heads = ["flatten", "globalMean", "globalMaximum"];
+  const head = net.layers.findIndex(({ kind }) => heads.includes(kind));
   const slopes = slopesOf(net, outputs, head, label);
-  const added = new Float32Array(height * width);
+  if (!slopes) return null;
+  const { kind, inputs } = net.layers[head];
+  const { height, width, channels, data } = outputs[inputs[0]];
+  const added = emptyMap(height, width, 1);
+  const found = new Set(); // channels whose maximum was met: of equal numbers the first one counts
   for (let i = 0; i < data.length; i++) {
     const channel = i % channels;
-    let share = 1; // flattened numbers have weights of their own
-    if (places[head] === "globalMean") share = 1 / (height * width);
-    if (places[head] === "globalMaximum") {
+    let slope = slopes[channel];
+    if (kind === "flatten") slope = slopes[i]; // each number has weights of its own
+    if (kind === "globalMean") slope /= height * width;
+    if (kind === "globalMaximum") {
       // The position that has the maximum stands for its channel.
-      share = data[i] === outputs[head].data[channel] ? 1 : 0;
+      const stands = data[i] === outputs[head].data[channel] && !found.has(channel);
+      if (stands) found.add(channel);
+      else slope = 0;
     }
-    const slope = places[head] === "flatten" ? slopes[i] : slopes[channel];
-    added[Math.floor(i / channels)] += share * slope * data[i];
+    added.data[Math.floor(i / channels)] += slope * data[i];
   }
-  return { height, width, channels: 1, data: added };
+  return added;
 }
 
-// How much the logit of a class changes with each number that the head's first layer puts out:
-// the chain rule, from the last layer back.
+// How much a logit changes with each number that a layer of the head takes, if `slopes` is how much
+// it changes with each that the layer puts out: the chain rule. x and y: the layer's numbers.
+const SLOPES_BEFORE = {
+  flatten: (slopes) => slopes,
+  activation: (slopes) => slopes,
+  scale: (slopes, { factor }) => slopes.map((slope) => slope * factor),
+  normalization: (slopes, { factor }) => slopes.map((slope, i) => slope * factor[i]),
+  dropout: (slopes, _layer, x, y) => slopes.map((slope, i) => (x[i] ? (slope * y[i]) / x[i] : 0)),
+  dense(slopes, { kernel, units }) {
+    const before = new Float32Array(kernel.length / units);
+    for (let k = 0; k < kernel.length; k++) {
+      before[Math.floor(k / units)] += kernel[k] * slopes[k % units];
+    }
+    return before;
+  },
+};
+
+// How much the logit of a class changes with each number that the head's first layer puts out: from
+// the last layer back; null where a layer has no such rule (two branches, SiLU).
 function slopesOf(net, outputs, head, label) {
   let slopes = new Float32Array(outputs[outputs.length - 1].data.length);
   slopes[label] = 1;
   for (let i = net.layers.length - 1; i > head; i--) {
     const layer = net.layers[i];
-    if (layer.kind === "scale") slopes = slopes.map((slope) => slope * layer.factor);
-    if (layer.kind !== "dense") continue;
+    const [x, y] = [outputs[layer.inputs[0]].data, outputs[i].data];
+    if (!SLOPES_BEFORE[layer.kind] || layer.activation === "silu") return null;
     if (layer.activation === "relu") {
-      slopes = slopes.map((slope, unit) => (outputs[i].data[unit] > 0 ? slope : 0));
+      slopes = slopes.map((slope, k) => (y[k] > 0 ? slope : 0));
     }
-    const before = new Float32Array(layer.kernel.length / layer.units);
-    for (let k = 0; k < layer.kernel.length; k++) {
-      before[Math.floor(k / layer.units)] += layer.kernel[k] * slopes[k % layer.units];
-    }
-    slopes = before;
+    slopes = SLOPES_BEFORE[layer.kind](slopes, layer, x, y);
   }
   return slopes;
 }
 
 // How one number of a convolution's map comes about: of all channels of its input the one that
-// adds most, with its patch and its part of the kernel, size x size numbers each.
+// counts most, with its patch and its part of the kernel, size x size numbers each.
 function explain(net, outputs, pixels, index, filter, row, column) {
   const layer = net.layers[index];
   const source = layer.inputs[0];
@@ -290,8 +329,4 @@ function explain(net, outputs, pixels, index, filter, row, column) {
   const total = parts.reduce((sums, part) => sums + part.sum, bias);
   parts.sort((one, other) => Math.abs(other.sum) - Math.abs(one.sum));
   return { ...parts[0], size, channels: x.channels, bias, total };
-}
-
-if (typeof module !== "undefined") {
-  module.exports = { contributions, explain, logits, run, softmax, unpack }; // for its tests
 }

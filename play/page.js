@@ -4,22 +4,25 @@
 const payload = JSON.parse(document.getElementById("payload").textContent);
 const SHORTER_SIDE = 256; // what a whole factor leaves at least, as inspection.load_picture has it
 const element = (id) => document.getElementById(id);
+element("payload").remove(); // megabytes of text
 
 // What is asked: a picture, how it is changed, how the nets compute, what is looked at.
 const state = {
   pixels: null, // before any change
   label: null, // class number, where it is known
   strengths: {},
+  changed: null, // the pixels that the nets get
   temperature: 1,
   dropout: false,
+  seed: 0, // of what dropout drops
   off: {}, // by net: {layer: set of channels}
   net: payload.nets[0].name, // whose inside is shown
   layer: null,
 };
 
 const SLIDERS = {
-  shift: { most: 12, step: 1, unit: "pixels" },
-  rotation: { least: -90, most: 90, step: 5, unit: "degrees" },
+  shift: { most: 12, step: 1, unit: "pixels right and down" },
+  rotation: { least: -90, most: 90, step: 5, unit: "degrees counter-clockwise" },
   blur: { most: 3, step: 0.25, unit: "pixels" },
   noise: { most: 80, step: 5, unit: "grey values" },
   brightness: { least: -120, most: 120, step: 10, unit: "grey values" },
@@ -42,70 +45,104 @@ async function inflated(text) {
 // What runs in a worker, after nets.js: it keeps one net and what its layers put out last.
 function answerInWorker() {
   let net, outputs, pixels;
+  const indexOf = (layer) => net.layers.findIndex(({ name }) => name === layer);
   const answers = {
     load({ description, bytes }) {
       net = unpack(description, bytes);
     },
-    ask({ asked, dropout, off, layer }) {
-      pixels = asked;
-      outputs = run(net, pixels, { random: dropout ? Math.random : null, off });
+    ask(question) {
+      const random = question.dropout ? seeded(question.seed) : null;
+      outputs = run(net, question.pixels, { random, off: question.off });
+      pixels = question.pixels;
       const values = Array.from(logits(outputs));
       const best = values.indexOf(Math.max(...values));
-      const index = net.layers.findIndex(({ name }) => name === layer);
       const where = contributions(net, outputs, best);
-      return { logits: values, best, where, maps: outputs[index] ?? null };
+      return { logits: values, best, where, maps: outputs[indexOf(question.layer)] ?? null };
     },
+    predict: (asked) => Array.from(logits(run(net, asked))),
     explain({ layer, filter, row, column }) {
-      const index = net.layers.findIndex(({ name }) => name === layer);
-      return explain(net, outputs, pixels, index, filter, row, column);
+      return explain(net, outputs, pixels, indexOf(layer), filter, row, column);
     },
   };
   self.onmessage = ({ data: { id, kind, content } }) => {
-    self.postMessage({ id, answer: answers[kind](content) });
+    try {
+      self.postMessage({ id, answer: answers[kind](content) });
+    } catch (error) {
+      self.postMessage({ id, error: error.message });
+    }
   };
 }
+
+const program = URL.createObjectURL(
+  new Blob([`${element("nets-source").textContent}\n(${answerInWorker})();`]),
+);
 
 class Net {
   constructor(description) {
     this.description = description;
-    const source = `${element("nets-source").textContent}\n(${answerInWorker})();`;
-    this.worker = new Worker(URL.createObjectURL(new Blob([source])));
-    this.waiting = new Map();
+    this.worker = new Worker(program);
+    this.waiting = new Map(); // by question: what takes its answer
     this.next = 0;
-    this.worker.onmessage = ({ data: { id, answer } }) => {
-      this.waiting.get(id)(answer);
+    this.broken = null;
+    this.worker.onmessage = ({ data: { id, answer, error } }) => {
+      const { resolve, reject } = this.waiting.get(id);
       this.waiting.delete(id);
+      if (error === undefined) resolve(answer);
+      else reject(new Error(error));
     };
-    this.ready = inflated(description.bytes).then((bytes) =>
-      this.send("load", { description: { ...description, bytes: null }, bytes }),
-    );
+    // It could not be started; otherwise its errors are answers.
+    this.worker.onerror = ({ message }) => {
+      this.broken = new Error(message || "its worker did not start");
+      for (const { reject } of this.waiting.values()) reject(this.broken);
+    };
+    this.ready = this.load();
+    this.ready.catch(() => {}); // whoever asks is told
+  }
+
+  async load() {
+    const bytes = await inflated(this.description.bytes);
+    this.description.bytes = null;
+    await this.send("load", { description: this.description, bytes });
   }
 
   send(kind, content) {
+    if (this.broken) return Promise.reject(this.broken);
     const id = this.next++;
-    this.worker.postMessage({ id, kind, content });
-    return new Promise((resolve) => this.waiting.set(id, resolve));
+    return new Promise((resolve, reject) => {
+      this.waiting.set(id, { resolve, reject });
+      this.worker.postMessage({ id, kind, content });
+    });
   }
 
   // One question at a time: what is asked meanwhile replaces what waits, so that an answer is
-  // never older than one computation.
-  async ask(question, use) {
-    this.question = { question, use };
+  // never older than one computation. show(question, answer), or fail(error).
+  async ask(question, show, fail) {
+    this.question = question;
     if (this.busy) return;
     this.busy = true;
-    await this.ready;
-    while (this.question) {
-      const { question: asked, use: taken } = this.question;
-      this.question = null;
-      const started = performance.now();
-      const answer = await this.send("ask", asked);
-      taken({ ...answer, milliseconds: performance.now() - started });
+    try {
+      while (this.question) {
+        const asked = this.question;
+        this.question = null;
+        try {
+          await this.ready;
+          const started = performance.now();
+          const answer = await this.send("ask", asked);
+          show(asked, { ...answer, milliseconds: performance.now() - started });
+        } catch (error) {
+          fail(error);
+        }
+      }
+    } finally {
+      this.busy = false;
     }
-    this.busy = false;
   }
 }
 
 const workers = Object.fromEntries(payload.nets.map((net) => [net.name, new Net(net)]));
+Promise.allSettled(Object.values(workers).map(({ ready }) => ready)).then(() =>
+  URL.revokeObjectURL(program),
+);
 const cards = {};
 
 // The ten logits of a net, by its name in the package, for 32 x 32 x 3 pixels in a Uint8Array.
@@ -113,8 +150,7 @@ window.nets = {
   names: Object.keys(workers),
   async predict(name, pixels) {
     await workers[name].ready;
-    const question = { asked: pixels, dropout: false, off: {}, layer: null };
-    return (await workers[name].send("ask", question)).logits;
+    return workers[name].send("predict", pixels);
   },
 };
 
@@ -149,10 +185,9 @@ const largest = (numbers) => numbers.reduce((most, number) => Math.max(most, Mat
 function makeCard(net) {
   const bars = make("div", { className: "bars" });
   const rows = payload.classes.map((name) => {
-    const bar = make("div", { className: "bar" });
-    const share = make("span");
-    bars.append(make("span", { textContent: name }), make("div", {}, bar), share);
-    return { bar, share };
+    const [title, bar, share] = [make("span"), make("div", { className: "bar" }), make("span")];
+    bars.append(title, make("div", {}, bar), share);
+    return { name, title, bar, share };
   });
   const [photograph, overlay] = [0, 1].map(() => make("canvas", { width: 32, height: 32 }));
   const where = make("div", { className: "where" }, photograph, overlay);
@@ -173,49 +208,77 @@ function makeCard(net) {
       note,
     ),
   );
-  return { rows, photograph, overlay, where, verdict, note };
+  return { title: net.title, rows, bars, photograph, overlay, where, verdict, note };
 }
 
-function showAnswer(name, pixels, answer) {
-  const card = cards[name];
-  const probabilities = softmax(answer.logits, state.temperature);
-  probabilities.forEach((probability, label) => {
-    const { bar, share } = card.rows[label];
-    bar.style.width = `${100 * probability}%`;
-    bar.classList.toggle("true", label === state.label);
-    share.textContent = `${(100 * probability).toFixed(0)}%`;
+function showAnswer(name, question, answer) {
+  cards[name].last = { question, answer };
+  drawAnswer(cards[name]);
+  showMaps(name, question.layer, answer.maps);
+}
+
+// The last answer of a card, at the temperature that is set.
+function drawAnswer({ title, rows, bars, photograph, overlay, where, verdict, note, last }) {
+  if (!last) return;
+  const { label, pixels } = last.question;
+  const { logits, best, where: map, milliseconds } = last.answer;
+  const probabilities = softmax(logits, state.temperature);
+  const percent = probabilities.map((probability) => `${(100 * probability).toFixed(0)}%`);
+  rows.forEach((row, k) => {
+    row.title.textContent = k === label ? `${row.name} (true)` : row.name;
+    row.bar.style.width = `${100 * probabilities[k]}%`;
+    row.bar.classList.toggle("true", k === label);
+    row.share.textContent = percent[k];
   });
-  const said = payload.classes[answer.best];
-  const right = answer.best === state.label ? ", right" : ", wrong";
-  const sure = `${(100 * probabilities[answer.best]).toFixed(0)}%`;
-  card.verdict.textContent = `${said}, ${sure}${state.label === null ? "" : right}`;
-  const { where } = answer;
-  drawPixels(card.photograph, pixels);
-  drawChannel(card.overlay, where, 0, largest(where.data));
-  const places = Array.from(where.data, (number) => number.toFixed(1));
-  card.where.setAttribute(
+  const said = payload.classes[best];
+  const right = best === label ? ", right" : ", wrong";
+  say(title, verdict, `${said}, ${percent[best]}${label === null ? "" : right}`);
+  bars.hidden = false;
+  where.hidden = !map;
+  const time = `${milliseconds.toFixed(0)} ms.`;
+  if (!map) {
+    note.textContent = `No map: what follows the last feature map is not linear. ${time}`;
+    return;
+  }
+  drawPixels(photograph, pixels);
+  drawChannel(overlay, map, 0, largest(map.data));
+  const places = Array.from(map.data, (number) => number.toFixed(1));
+  where.setAttribute(
     "aria-label",
     `what each part adds to the logit of ${said}: ${places.join(", ")}`,
   );
-  card.note.textContent =
-    `What each of ${where.height}×${where.width} parts adds to the logit of ${said} ` +
-    `(${answer.logits[answer.best].toFixed(1)}): from ${Math.min(...where.data).toFixed(1)} to ` +
-    `${Math.max(...where.data).toFixed(1)}; blue adds, orange takes away. ` +
-    `${answer.milliseconds.toFixed(0)} ms.`;
-  card.answer = `${workers[name].description.title}: ${card.verdict.textContent}`;
-  if (name === state.net) showMaps(answer.maps);
-  speakSoon();
+  note.textContent =
+    `What each of ${map.height}×${map.width} parts adds to the logit of ${said} ` +
+    `(${logits[best].toFixed(1)}), without the biases: from ${Math.min(...map.data).toFixed(1)} ` +
+    `to ${Math.max(...map.data).toFixed(1)}. ${time}`;
+}
+
+function showError(name, { message }) {
+  const { title, bars, where, verdict, note } = cards[name];
+  cards[name].last = null;
+  bars.hidden = where.hidden = true;
+  note.textContent = "";
+  say(title, verdict, `cannot be computed: ${message}`);
+  if (name === state.net) clearInside();
 }
 
 let speaking; // a screen reader hears the answers once they stand still
-function speakSoon() {
+function say(title, verdict, text) {
+  verdict.textContent = text;
+  verdict.dataset.spoken = `${title}: ${text}`;
   clearTimeout(speaking);
   speaking = setTimeout(() => {
-    element("spoken").textContent = Object.values(cards)
-      .map(({ answer }) => answer)
-      .join(". ");
+    const verdicts = document.querySelectorAll("[data-spoken]");
+    const all = Array.from(verdicts, ({ dataset }) => dataset.spoken).join(". ");
+    if (element("spoken").textContent !== all) element("spoken").textContent = all;
   }, 700);
 }
+
+// --- Inside a net ---------------------------------------------------------------------------------
+
+// The number that is explained, {net, layer, filter, row, column}; `kept` after a click: pointing at
+// others then changes nothing.
+let pointed = null;
 
 // Which channels of the layer that is shown are switched off.
 function switchedOff() {
@@ -224,51 +287,78 @@ function switchedOff() {
   return state.off[state.net][state.layer];
 }
 
-function showMaps(maps) {
-  if (!maps) return;
-  const shown = element("maps");
+function flip(channel) {
   const off = switchedOff();
-  const key = `${state.net} ${state.layer}`;
-  if (shown.dataset.key !== key) {
+  if (!off.delete(channel)) off.add(channel);
+  ask(state.net);
+}
+
+function clearInside() {
+  element("maps").replaceChildren();
+  forget();
+}
+
+function forget() {
+  pointed = null;
+  element("numbers").hidden = true;
+  element("told").replaceChildren();
+}
+
+const isShown = (net, layer) => net === state.net && layer === state.layer;
+
+function showMaps(net, layer, maps) {
+  if (!maps || !isShown(net, layer)) return; // another was chosen meanwhile
+  const shown = element("maps");
+  const key = JSON.stringify([net, layer]);
+  if (shown.dataset.key !== key || !shown.children.length) {
     shown.dataset.key = key;
     shown.replaceChildren(
-      ...Array.from({ length: maps.channels }, (_, channel) => mapButton(channel)),
+      ...Array.from({ length: maps.channels }, (_, channel) => mapButton(net, layer, channel)),
     );
   }
   const most = largest(maps.data);
+  const off = switchedOff();
   Array.from(shown.children).forEach((button, channel) => {
     drawChannel(button.firstChild, maps, channel, most);
     button.classList.toggle("off", off.has(channel));
     button.setAttribute("aria-pressed", off.has(channel));
   });
+  if (pointed) explainNumber(pointed); // the same place, its new number
 }
 
-function mapButton(channel) {
-  const button = make("button", { type: "button", className: "map" }, make("canvas"));
-  button.setAttribute("aria-label", `feature map ${channel + 1}; press to switch it off or on`);
-  button.onclick = () => {
-    const off = switchedOff();
-    if (!off.delete(channel)) off.add(channel);
-    update();
-  };
-  button.onpointermove = ({ offsetX, offsetY }) => {
-    const canvas = button.firstChild;
-    const column = Math.floor((offsetX / canvas.clientWidth) * canvas.width);
-    const row = Math.floor((offsetY / canvas.clientHeight) * canvas.height);
+function mapButton(net, layer, filter) {
+  const canvas = make("canvas");
+  const button = make("button", { type: "button", className: "map" }, canvas);
+  button.setAttribute("aria-label", `switch feature map ${filter + 1} off`);
+  const explainAt = (row, column, kept) => {
     if (row < 0 || column < 0 || row >= canvas.height || column >= canvas.width) return;
-    explainNumber(channel, row, column);
+    if (isShown(net, layer)) explainNumber({ net, layer, filter, row, column, kept });
+  };
+  const explainUnder = ({ offsetX, offsetY }, kept) =>
+    explainAt(
+      Math.floor((offsetY / canvas.clientHeight) * canvas.height),
+      Math.floor((offsetX / canvas.clientWidth) * canvas.width),
+      kept,
+    );
+  button.onpointermove = (event) => {
+    if (!pointed?.kept) explainUnder(event, false);
+  };
+  button.onclick = (event) => {
+    if (event.detail > 0) explainUnder(event, true);
+    else if (isShown(net, layer)) flip(filter); // pressed by a key
   };
   button.onfocus = () => {
-    const canvas = button.firstChild;
-    explainNumber(channel, Math.floor(canvas.height / 2), Math.floor(canvas.width / 2));
+    if (!button.matches(":focus-visible")) return;
+    explainAt(Math.floor(canvas.height / 2), Math.floor(canvas.width / 2), false);
   };
   return button;
 }
 
-async function explainNumber(filter, row, column) {
-  const layer = state.layer;
-  const said = await workers[state.net].send("explain", { layer, filter, row, column });
-  if (layer !== state.layer) return;
+async function explainNumber(place) {
+  pointed = place;
+  const { net, filter, row, column } = place;
+  const said = await workers[net].send("explain", place);
+  if (pointed !== place) return; // the reader looks elsewhere by now
   const grid = (numbers) => {
     const table = make("table");
     for (let i = 0; i < said.size; i++) {
@@ -277,12 +367,12 @@ async function explainNumber(filter, row, column) {
     }
     return table;
   };
-  element("numbers").replaceChildren(
+  element("told").replaceChildren(
     make("h3", { textContent: `Feature map ${filter + 1}, row ${row + 1}, column ${column + 1}` }),
     make("p", {
       textContent:
         `The sum over ${said.channels} channels, with the bias ${said.bias.toFixed(2)}, is ` +
-        `${said.total.toFixed(2)} before the activation. Channel ${said.channel + 1} adds most, ` +
+        `${said.total.toFixed(2)} before the activation. Channel ${said.channel + 1} counts most, ` +
         `${said.sum.toFixed(2)}: the sum of the products of`,
     }),
     make("p", { textContent: "its patch" }),
@@ -290,30 +380,56 @@ async function explainNumber(filter, row, column) {
     make("p", { textContent: "and its part of the kernel" }),
     grid(said.weights),
   );
+  element("numbers").hidden = false;
+  element("off").checked = switchedOff().has(filter);
 }
+
+element("off").onchange = () => flip(pointed.filter);
 
 // --- From state to answers ------------------------------------------------------------------------
 
+// The picture or the nets are changed: all are asked anew, and dropout drops others.
 function update() {
-  const pixels = disturbed(state.pixels, state.strengths);
-  drawPixels(element("picture"), pixels);
+  if (!state.pixels) return;
+  state.seed += 1;
+  state.changed = disturbed(state.pixels, state.strengths);
+  drawPixels(element("picture"), state.changed);
   const truth = state.label === null ? "a picture of yours" : payload.classes[state.label];
   element("truth").textContent = truth;
   element("picture").setAttribute("aria-label", `the picture: ${truth}`);
-  for (const [name, net] of Object.entries(workers)) {
-    const layer = name === state.net ? state.layer : null;
-    const question = { asked: pixels, dropout: state.dropout, off: state.off[name] ?? {}, layer };
-    net.ask(question, (answer) => showAnswer(name, pixels, answer));
-  }
+  Object.keys(workers).forEach(ask);
 }
 
+function ask(name) {
+  if (!state.pixels) return;
+  const { changed: pixels, label, dropout, seed } = state;
+  const layer = name === state.net ? state.layer : null;
+  workers[name].ask(
+    { pixels, label, dropout, seed, off: state.off[name] ?? {}, layer },
+    (question, answer) => showAnswer(name, question, answer),
+    (error) => showError(name, error),
+  );
+}
+
+let choices = 0; // a picture that is decoded slowly must not replace a later choice
+
 function choose(pixels, label, pressed = null) {
+  choices += 1;
+  tell("");
+  show(pixels, label, pressed);
+}
+
+function show(pixels, label, pressed) {
   Object.assign(state, { pixels, label });
-  element("message").textContent = "";
   for (const button of element("thumbnails").querySelectorAll("button")) {
     button.setAttribute("aria-pressed", button === pressed);
   }
   update();
+}
+
+function tell(text, busy = false) {
+  element("message").textContent = text;
+  element("input").ariaBusy = busy;
 }
 
 // --- A picture of one's own -----------------------------------------------------------------------
@@ -341,22 +457,34 @@ function shrunk(bitmap) {
 }
 
 async function take(file) {
-  if (!file) return;
-  element("input").ariaBusy = "true";
-  try {
-    // Turned as the file says; colours as they are stored.
-    const bitmap = await createImageBitmap(file, { imageOrientation: "from-image" });
-    choose(shrunk(bitmap), null);
-    bitmap.close();
-  } catch {
-    const name = file.name || "what was pasted";
-    element("message").textContent =
-      `${name} is no picture that this browser can read; save it as PNG or JPEG`;
+  if (!file) {
+    tell("what was dropped or pasted is no file; take a picture from a folder");
+    return;
   }
-  element("input").ariaBusy = "false";
+  choices += 1;
+  const choice = choices;
+  const name = file.name || "what was pasted";
+  tell(`reading ${name} …`, true);
+  // Turned as the file says; colours as they are stored.
+  const stored = { imageOrientation: "from-image", colorSpaceConversion: "none" };
+  const bitmap = await createImageBitmap(file, stored).catch(() => null);
+  if (choice !== choices) {
+    bitmap?.close();
+  } else if (bitmap) {
+    try {
+      choose(shrunk(bitmap), null);
+    } finally {
+      bitmap.close();
+    }
+  } else {
+    tell(`${name} is no picture that this browser can read; save it as PNG or JPEG`);
+  }
 }
 
-element("file").onchange = ({ target }) => take(target.files[0]);
+element("file").onchange = ({ target }) => {
+  if (target.files.length) take(target.files[0]);
+  target.value = ""; // so that the same file can be chosen again
+};
 document.addEventListener("dragover", (event) => event.preventDefault());
 document.addEventListener("drop", (event) => {
   event.preventDefault();
@@ -366,36 +494,48 @@ document.addEventListener("paste", (event) => take(event.clipboardData.files[0])
 
 // --- Controls -------------------------------------------------------------------------------------
 
-for (const [name, { least = 0, most, step, unit }] of Object.entries(SLIDERS)) {
-  const [value, word] = [
-    make("output", { textContent: "0" }),
-    make("span", { textContent: ` ${unit}` }),
-  ];
-  const input = make("input", { type: "range", id: name, min: least, max: most, step, value: 0 });
-  input.oninput = () => {
-    state.strengths[name] = Number(input.value);
-    value.textContent = input.value;
-    update();
+// A slider with its number in words; use(number) when it is moved. Returns what sets it back.
+function addSlider(place, name, { least = 0, most, step, unit = "", normal = 0 }, use) {
+  const words = make("span", { ariaHidden: "true" }); // said as the slider's value
+  const input = make("input", { type: "range", id: name, min: least, max: most, step });
+  input.autocomplete = "off"; // a reload begins anew
+  const showNumber = () => {
+    input.ariaValueText = words.textContent = `${input.value} ${unit}`;
   };
-  element("sliders").append(make("label", {}, `${name} `, value, word, input));
+  const setBack = () => {
+    input.value = normal;
+    showNumber();
+  };
+  input.oninput = () => {
+    showNumber();
+    use(Number(input.value));
+  };
+  setBack();
+  place.append(make("label", {}, `${name} `, words, input));
+  return setBack;
 }
 
-element("temperature").oninput = ({ target }) => {
-  state.temperature = Number(target.value);
-  element("temperature-value").textContent = target.value;
-  update();
-};
+const sliders = Object.entries(SLIDERS).map(([name, settings]) =>
+  addSlider(element("sliders"), name, settings, (number) => {
+    state.strengths[name] = number;
+    update();
+  }),
+);
+const temperature = { least: 0.25, most: 4, step: 0.25, normal: 1 };
+sliders.push(
+  addSlider(element("for-temperature"), "temperature", temperature, (number) => {
+    state.temperature = number;
+    Object.values(cards).forEach(drawAnswer);
+  }),
+);
 element("dropout").onchange = ({ target }) => {
   state.dropout = target.checked;
   update();
 };
 element("reset").onclick = () => {
-  for (const input of document.querySelectorAll("input[type=range]")) {
-    input.value = input.id === "temperature" ? 1 : 0;
-    input.oninput({ target: input });
-  }
-  element("dropout").checked = state.dropout = false;
-  state.off = {};
+  for (const setBack of sliders) setBack();
+  element("dropout").checked = false;
+  Object.assign(state, { strengths: {}, temperature: 1, dropout: false, off: {} });
   update();
 };
 
@@ -405,12 +545,15 @@ element("inside-net").append(
 element("inside-net").onchange = ({ target }) => {
   state.net = target.value;
   listLayers();
-  update();
+  look(state.layer);
 };
-element("inside-layer").onchange = ({ target }) => {
-  state.layer = target.value;
-  update();
-};
+element("inside-layer").onchange = ({ target }) => look(target.value);
+
+function look(layer) {
+  state.layer = layer;
+  forget();
+  ask(state.net);
+}
 
 function listLayers() {
   const convolutions = workers[state.net].description.layers.filter(
@@ -428,7 +571,7 @@ function showFoot() {
     "parameters",
     "test accuracy",
     "with weights rounded to a byte",
-    "images",
+    "test images",
   ];
   const rows = payload.nets.map(({ title, parameters, accuracy }) => [
     title,
@@ -455,6 +598,7 @@ async function start() {
   listLayers();
   showFoot();
   const images = await inflated(payload.images);
+  payload.images = null;
   const buttons = payload.labels.map((label, i) => {
     const pixels = images.subarray(3072 * i, 3072 * (i + 1));
     const canvas = make("canvas", { width: 32, height: 32 });
@@ -465,7 +609,7 @@ async function start() {
     return button;
   });
   element("thumbnails").append(...buttons);
-  buttons[0].onclick();
+  if (!state.pixels) show(images.subarray(0, 3072), payload.labels[0], buttons[0]);
 }
 
 start();

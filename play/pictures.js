@@ -1,6 +1,7 @@
 // Pictures as the nets take them, 32 x 32 x 3 whole numbers from 0 to 255, and disturbed.
 //
-// A picture here is {height, width, channels, data}, data any array of numbers, rows first.
+// A picture here is {height, width, data}, data any array of numbers, rows first.
+// biome-ignore-all lint/correctness/noUnusedVariables: page.js uses what is here.
 "use strict";
 
 const SIDE = 32;
@@ -26,7 +27,7 @@ function reduce({ height, width, data }, factor) {
     if (i % 4 === 3) return Math.round(opacity / counts[(i - 3) / 4]);
     return opacity ? Math.round(sum / opacity) : 0;
   });
-  return { height: rows, width: columns, channels: 4, data: reduced };
+  return { height: rows, width: columns, data: reduced };
 }
 
 // An RGBA picture on white: RGB.
@@ -38,7 +39,7 @@ function onWhite({ height, width, data }) {
       opaque[3 * i + k] = Math.round(255 + (data[4 * i + k] - 255) * opacity);
     }
   }
-  return { height, width, channels: 3, data: opaque };
+  return { height, width, data: opaque };
 }
 
 // Keys' cubic convolution with a = -1/2 (IEEE Trans. ASSP 29, 1981), which Pillow calls bicubic.
@@ -107,22 +108,11 @@ function filled(value) {
   });
 }
 
-// Numbers from 0 to 1 that are the same for the same seed (mulberry32, T. Ettinger 2017).
-function seeded(seed) {
-  let state = seed >>> 0;
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let t = Math.imul(state ^ (state >>> 15), state | 1);
-    t ^= t + Math.imul(t ^ (t >>> 7), t | 61);
-    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
-  };
-}
-
 const DISTURBANCES = {
   // Right and down, in pixels.
   shift: (pixels, steps) => filled((row, column, k) => at(pixels, row - steps, column - steps, k)),
 
-  // Around the middle, in degrees against the clock, between four pixels by their nearness.
+  // Around the middle, in degrees counter-clockwise, between four pixels by their nearness.
   rotation: (pixels, degrees) => {
     const [sin, cos] = [Math.sin((degrees * Math.PI) / 180), Math.cos((degrees * Math.PI) / 180)];
     const middle = (SIDE - 1) / 2;
@@ -174,8 +164,4 @@ function disturbed(pixels, strengths) {
     Float64Array.from(pixels),
   );
   return Uint8Array.from(Uint8ClampedArray.from(result));
-}
-
-if (typeof module !== "undefined") {
-  module.exports = { disturbed, fit, onWhite, reduce, seeded }; // for its tests
 }

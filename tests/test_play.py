@@ -164,12 +164,50 @@ def test_a_net_of_ones_own_is_added(tmp_path, capsys):
         (lambda: layers.LayerNormalization(name="odd"), "odd (LayerNormalization)"),
         (lambda: layers.ReLU(negative_slope=0.1, name="odd"), "odd (ReLU)"),
         (lambda: layers.ReLU(threshold=0.1, name="odd"), "odd (ReLU)"),
+        (lambda: layers.Dense(4, name="odd"), "odd (Dense)"),  # of a map's channels
+        (lambda: layers.BatchNormalization(axis=1, name="odd"), "odd (BatchNormalization)"),
+        (lambda: layers.Flatten("channels_first", name="odd"), "odd (Flatten)"),
+        (
+            lambda: layers.GlobalMaxPooling2D("channels_first", name="odd"),
+            "odd (GlobalMaxPooling2D)",
+        ),
+        (lambda: layers.SpatialDropout2D(0.5, name="odd"), "odd (SpatialDropout2D)"),
+        (lambda: layers.Dropout(0.5, noise_shape=(None, 1, 1, 3), name="odd"), "odd (Dropout)"),
+        (lambda: layers.Rescaling([1.0, 2.0, 3.0], name="odd"), "odd (Rescaling)"),
     ],
 )
 def test_a_layer_that_the_page_cannot_compute_is_named(alone, tmp_path, layer, named):
     with pytest.raises(UserError, match=re.escape(named)):
-        play.write_page(tmp_path / "page.html", [saved(tmp_path, layer())])
+        play.write_page(tmp_path / "page.html", [saved(tmp_path, layers.Conv2D(3, 3), layer())])
     assert not (tmp_path / "page.html").exists()
+
+
+class Wider(layers.Conv2D):
+    """A convolution of Keras' by its class, but not by what it computes."""
+
+    def call(self, inputs):
+        return 2 * super().call(inputs)
+
+
+def added(image, *others):
+    x = layers.Conv2D(3, 3, padding="same")(image)
+    return layers.Flatten()(layers.Add(name="odd")([x, *(other(image) for other in others)]))
+
+
+@pytest.mark.parametrize(
+    ("ending", "named"),
+    [
+        (lambda image: layers.Flatten()(Wider(4, 3, name="odd")(image)), "odd (Wider)"),
+        (lambda image: added(image, layers.ReLU(), layers.Dropout(0.5)), "odd (Add)"),
+        (lambda image: added(image, layers.MaxPooling2D(32)), "odd (Add)"),
+    ],
+    ids=["subclass", "three", "shapes"],
+)
+def test_what_a_layer_takes_or_makes_of_it_counts(ending, named):
+    image = keras.Input((32, 32, 3))
+    model = keras.Model(image, layers.Dense(10)(ending(image)))
+    with pytest.raises(UserError, match=re.escape(named)):
+        play.describe(model)
 
 
 def test_a_layer_that_is_used_twice_is_refused(alone, tmp_path):
@@ -179,11 +217,55 @@ def test_a_layer_that_is_used_twice_is_refused(alone, tmp_path):
     keras.Model(image, x).save(tmp_path / "shared.keras")
     with pytest.raises(UserError, match="a layer before flatten is used more than once"):
         play.write_page(tmp_path / "page.html", [tmp_path / "shared.keras"])
+    flat = layers.Flatten()(layers.Conv2D(10, 32)(image))
+    last = layers.Dense(10)
+    with pytest.raises(UserError, match="the last layer is used more than once"):
+        play.describe(keras.Model(image, last(last(flat))))
 
 
 def test_a_net_of_other_images_is_refused(tmp_path):
     with pytest.raises(UserError, match=r"takes \(28, 28, 1\) and gives \(10,\)"):
         play.load_net(saved(tmp_path, shape=(28, 28, 1)))
+
+
+@pytest.mark.parametrize(
+    ("outputs", "said"),
+    [
+        (lambda x: [layers.Flatten()(x), layers.GlobalMaxPooling2D()(x)], r"(9000,) and (10,)"),
+        (lambda x: x, "gives (30, 30, 10)"),
+        (lambda x: layers.GlobalMaxPooling2D()(x[..., :9]), "gives (9,)"),
+    ],
+    ids=["two", "a map", "nine"],
+)
+def test_a_net_of_other_outputs_is_refused(tmp_path, outputs, said):
+    image = keras.Input((32, 32, 3))
+    path = tmp_path / "other.keras"
+    keras.Model(image, outputs(layers.Conv2D(10, 3)(image))).save(path)
+    with pytest.raises(UserError, match=re.escape(said)):
+        play.load_net(path)
+
+
+@pytest.mark.filterwarnings("ignore:You are saving a model that has not yet been built")
+def test_a_net_that_was_never_built_is_refused(tmp_path):
+    keras.Sequential([layers.Conv2D(4, 3), layers.Flatten()]).save(tmp_path / "unbuilt.keras")
+    with pytest.raises(UserError, match="takes nothing and gives nothing"):
+        play.load_net(tmp_path / "unbuilt.keras")
+
+
+def test_a_net_without_a_convolution_is_refused(tmp_path):
+    with pytest.raises(UserError, match="mine.keras has no convolution"):
+        play.load_net(saved(tmp_path))
+
+
+def test_nets_of_one_name_are_numbered(alone, tmp_path):
+    paths = []
+    for folder in ("a", "b"):
+        (tmp_path / folder).mkdir()
+        path = saved(tmp_path, layers.Conv2D(1, 3))
+        paths.append(path.rename(tmp_path / folder / "my net.keras"))
+    play.write_page(tmp_path / "page.html", [*paths, paths[0]])
+    nets = payload_of((tmp_path / "page.html").read_text())["nets"]
+    assert [net["name"] for net in nets] == ["my net", "my net 2", "my net 3"]
 
 
 def test_what_is_no_net_is_refused_in_a_line(alone, tmp_path, capsys):
