@@ -15,8 +15,10 @@ def pytest_xdist_make_scheduler(config, log):
             scope = super()._split_scope(nodeid)
             if re.match(r"notebooks/0[3-6]_", scope):
                 return "notebooks/03 to 06"  # the last reads what the others leave in runs/
-            if lesson := re.search(r"test_lessons\.py::\w+\[(\d\d)[_-]", nodeid):
-                return f"{scope} {lesson[1]}"  # the longest module, which both processes share
+            if lesson := re.search(r"test_lessons\.py::(\w+::)?\w+\[(\d\d)[_-]", nodeid):
+                return f"test_lessons {lesson[2]}"  # the longest module, which both share
+            if scope == "tests/test_memory.py":
+                return "tests/test_callbacks.py"  # a long test by itself would come last, alone
             return scope
 
     return Scheduling(config, log)

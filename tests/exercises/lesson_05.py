@@ -53,6 +53,11 @@ WRONG = {
         ("another rate", after("number in (4, 5, 7)", "layers.Dropout(0.2)(x)"), "not a half"),
         ("no dropout", after("number in (4, 5, 7)", "layers.ReLU()(x)"), "is no dropout layer"),
         ("nothing elsewhere", after("number in (4, 5, 7)", otherwise="None"), "nothing comes back"),
+        (
+            "one name for all",
+            after("number in (4, 5, 7)", "layers.Dropout(0.5, name='dropout')(x)"),
+            "a name of its own",
+        ),
     ],
     "drop-check": [
         ("not scaled", drop(KEPT, "return activations * kept"), "a mean of 3 has become"),
@@ -67,6 +72,17 @@ WRONG = {
             drop("kept = generator.random() >= rate", SCALED),
             "draw for each of them",
         ),
+        (
+            "one draw for a row",
+            drop("kept = generator.random((len(activations), 1)) >= rate", SCALED),
+            "whole rows or columns",
+        ),
+        (
+            "one draw for a column",
+            drop("kept = generator.random(activations.shape[1]) >= rate", SCALED),
+            "whole rows or columns",
+        ),
+        ("always a fifth", drop("rate = 0.2", KEPT, SCALED), "at a rate of 50%"),
         (
             "a generator of its own",
             drop(

@@ -74,6 +74,11 @@ WRONG = {
             "it was never trained",
         ),
         (
+            "a softmax",
+            _PRACTICE.format(head=_MEAN, last=", activation='softmax'", end=_FIT),
+            "expects logits",
+        ),
+        (
             "returns nothing",
             _PRACTICE.format(head=_MEAN, last="", end=_FIT.replace("return model", "pass")),
             "does not return a model",
@@ -88,9 +93,14 @@ WRONG = {
     ],
     "exercise-3-check": [
         (
+            "not trained",
+            _PAIRS.format(seed="seed", measure="(seed + 1) / 100", returned="found"),
+            "trained",
+        ),
+        (
             "one seed for all",
             _PAIRS.format(seed=0, measure="0.4 + (name == 'flatten') / 10", returned="found"),
-            "two trainings gave the same number",
+            "both seeds gave the same",
         ),
         (
             "percent",

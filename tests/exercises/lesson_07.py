@@ -30,7 +30,7 @@ def falling(seed):
         loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
         metrics=["accuracy"],
     )
-    model.fit(x_train, y_train, batch_size=64, epochs=1, verbose=0)
+    model.fit(x_train, y_train, batch_size=64, epochs=2, verbose=0)
     return model
 """
 FALLS = "keras.optimizers.schedules.PolynomialDecay(0.05, 126, 0.0)"
@@ -64,6 +64,11 @@ WRONG = {
     ],
     "exercise-2-check": [
         ("half of it forgotten", LUCK.replace("(2 * len(first))", "len(first)"), "a factor"),
+        (
+            "d without its root",
+            LUCK.replace("np.sqrt(d / (2 * len(first)))", "d / len(first) ** 0.5"),
+            "which power",
+        ),
         ("no root", LUCK.replace("np.sqrt(d / (2 * len(first)))", "d / 2"), "the images"),
         (
             "only the first right",
@@ -78,7 +83,9 @@ WRONG = {
         ("a constant rate", FALLING.replace(FALLS, "0.05"), "the rate is a number"),
         ("it falls too early", FALLING.replace("126", "63"), "the first, middle and last rate"),
         ("Adam", FALLING.replace("SGD(rate, momentum=0.9)", "Adam(rate)"), "not SGD"),
-        ("not trained", FALLING.replace(FIT, "dict("), "never trained"),
+        ("not trained", FALLING.replace(FIT, "dict("), "those of two epochs"),
+        ("one epoch", FALLING.replace("epochs=2", "epochs=1"), "those of two epochs"),
+        ("no momentum", FALLING.replace(", momentum=0.9", ""), "the momentum is 0"),
         ("always seed 0", FALLING.replace("seed(seed)", "seed(0)"), "the same network"),
         ("another net", FALLING.replace("256", "128"), "not those of the practice net"),
         ("not returned", FALLING.replace("return model", "pass"), "no model comes back"),

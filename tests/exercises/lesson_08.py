@@ -110,7 +110,16 @@ WRONG = {
         (
             "before the pools",
             BEHIND.replace(POOL + DROPOUT, DROPOUT + POOL),
-            "where do the layers stand",
+            "before the dropouts stand",
+        ),
+        (
+            "behind the global mean",
+            BEHIND.replace(DROPOUT, "").replace(
+                "layers.GlobalAveragePooling2D()(x)",
+                "layers.Dropout(0.5)(layers.Dropout(0.5)(layers.Dropout(0.5)("
+                "layers.GlobalAveragePooling2D()(x))))",
+            ),
+            "before the dropouts stand",
         ),
         (
             "a classifier",

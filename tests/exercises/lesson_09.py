@@ -28,7 +28,7 @@ def regularised():
     model = practice_net()
     optimizer = keras.optimizers.AdamW(learning_rate=1e-3, weight_decay=2.0)
     model.compile(optimizer=optimizer, loss=cross_entropy_of_logits)
-    model.fit(x_train[:1000], y_train[:1000], batch_size=64, epochs=2, verbose=0)
+    model.fit(x_train[:1000], y_train[:1000], batch_size=64, epochs=12, verbose=0)
     return model
 """
 GROWING = "    vector = matrix @ vector"
@@ -92,6 +92,7 @@ WRONG = {
             "no weight decay",
         ),
         ("not trained", DECAY.replace("model.fit(", "dict("), "your answer raises"),
+        ("two epochs", DECAY.replace("epochs=12", "epochs=2"), "not those of 12 epochs"),
         ("far too strong", DECAY.replace("2.0", "500.0"), "is the decay too strong"),
         ("not returned", DECAY.replace("return model", "pass"), "no network comes back"),
     ],

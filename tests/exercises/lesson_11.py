@@ -82,6 +82,7 @@ WRONG = {
             "stands on its head",
         ),
         ("not moved", augmentation(FLIP), "no image is moved"),
+        ("one pixel", augmentation(FLIP, MOVE.replace("2 / 32", "1 / 32")), "by two pixels"),
         ("not mirrored", augmentation(MOVE), "half of the images should be mirrored"),
         (
             "in pixels",

@@ -140,6 +140,11 @@ WRONG = {
     ],
     "experiment-check": [
         ("one seed for all", experiment(seed="0"), "two networks are the same"),
+        (
+            "no seed",
+            experiment(TRAIN.replace("    keras.utils.set_random_seed(seed)\n", "")),
+            "sets no seed",
+        ),
         ("one epoch", experiment(TRAIN.replace("EPOCHS", "1")), "count epochs and batches"),
         ("another rate", experiment(TRAIN.replace("1e-3", "1e-2")), "not as agreed"),
         ("another trunk", experiment(TRAIN.replace("64)", "48)")), "is the trunk as agreed"),
@@ -209,6 +214,14 @@ WRONG = {
         (
             "knows positions",
             control("return layers.Dense(10)(layers.Flatten()(features))"),
+            "knows where something was",
+        ),
+        (
+            "knows left from right",
+            control(
+                "x = layers.Flatten()(layers.AveragePooling2D((4, 1))(features))",
+                "return layers.Dense(10)(layers.Dense(38)(x))",
+            ),
             "knows where something was",
         ),
         (
