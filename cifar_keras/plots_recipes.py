@@ -13,6 +13,8 @@ from cifar_keras.style import FAINT, INK, STYLES
 SIZES = (style.SKY, style.BLUE, style.ORANGE, style.VERMILION, style.PURPLE)
 OURS, REFERENCE = style.VERMILION, style.ORANGE
 GOAL = 0.9  # what the reference's report leaves open
+# What a verdict on a difference says of a change.
+GAIN_OR_LOSS = {claims.HOLDS: "a gain", claims.FAILS: "a loss", claims.OPEN: claims.OPEN}
 
 
 def parameter_diet(parameters: Mapping[str, Mapping[str, int]]) -> Figure:
@@ -268,7 +270,10 @@ def mean_or_maximum(
     style.grid(axis, "x")
     figure.suptitle(
         "The maximum in the place of the mean: "
-        + ",\n".join(f"{v.mean:+.1f} points in {net} ({v.word})" for net, v in verdicts.items())
+        + ",\n".join(
+            f"{verdict.mean:+.1f} points in {net} ({GAIN_OR_LOSS[verdict.word]})"
+            for net, verdict in verdicts.items()
+        )
     )
     figure.set_label(
         f"Points of accuracy gained by the global maximum in the place of the mean, in "

@@ -78,7 +78,7 @@ def test_titles_follow_the_numbers(drawn):
     falling = dict(reversed(ACCURACIES.items()))
     assert "0 gain, 1 lose, of 1 it cannot be told" in title(ladder(falling))
     found = title(drawn["mean_or_maximum"])
-    assert "+2.0 points in one net (holds)" in found
+    assert "+2.0 points in one net (a gain)" in found
     assert "+0.0 points in another (cannot be told)" in found
     rise = title(figures.schedule(np.array([0.5, 1, 0.5, 0])))
     assert rise == "The rate rises for 2 steps to 1, and ends at 0"
