@@ -174,10 +174,20 @@ def test_an_encoding_that_lacks_the_bar_gets_an_ascii_one(encoding):
 
 
 def test_a_training_that_moved_says_what_computed_which_epochs(tmp_path, monkeypatch):
-    here = {"backend": keras.backend.backend(), "threads": environment.threads()}
-    for epochs, device in ((2, "a GPU"), (3, "a processor"), (4, "a processor")):
+    here = {
+        "backend": keras.backend.backend(),
+        "threads": environment.threads(),
+        "dtype": "float32",
+    }
+    for epochs, device, dtype in (
+        (2, "a GPU", "float32"),
+        (3, "a processor", "float32"),
+        (4, "a processor", "float32"),
+        (5, "a processor", "mixed_bfloat16"),
+    ):
         monkeypatch.setattr(environment, "device", lambda name=device: name)
-        model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)])
+        with environment.dtype_policy(dtype):
+            model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)])
         model.compile("sgd", "mse", metrics=["accuracy"])
         recorder = training.Recorder(tmp_path)
         done = recorder.restore(model)
@@ -189,9 +199,11 @@ def test_a_training_that_moved_says_what_computed_which_epochs(tmp_path, monkeyp
             verbose=0,
             callbacks=[recorder],
         )
+    half = {"dtype": "mixed_bfloat16"}
     assert callbacks.read_trained_on(tmp_path) == [
         {"first_epoch": 1, "last_epoch": 2, "device": "a GPU", **here},
         {"first_epoch": 3, "last_epoch": 4, "device": "a processor", **here},
+        {"first_epoch": 5, "last_epoch": 5, "device": "a processor", **here, **half},
     ]
 
 
