@@ -13,8 +13,9 @@ import pytest
 from lessons import ROOT, read, tags
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-# What the README gives to `jupyter lab`: to open the complete lesson, and the students'.
-COMPLETE, STUDENTS = map(shlex.split, re.findall(r"\.venv/bin/jupyter lab ([^`\n]+)", README))
+# What the README gives to `jupyter lab`: it opens the students' edition; and the complete one.
+[STUDENTS] = map(shlex.split, re.findall(r"\.venv/bin/jupyter lab ([^`\n]+)", README))
+COMPLETE = [*STUDENTS[:-1], STUDENTS[-1].replace("student/", "")]
 # No window, and scripts may ask what the page holds; a developer's language server says nothing.
 FOR_TESTS = [
     "--no-browser",
