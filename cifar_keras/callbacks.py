@@ -225,7 +225,7 @@ def read_trained_on(directory: Path) -> list[dict[str, Any]]:
     Returns:
         A list of dicts, in order: first_epoch, last_epoch (from 1), backend, device (the name of a
         processor or an accelerator), threads (that an operation may use on the processor), dtype
-        (the policy; recorded since 2026-11-30).
+        (the policy; older records lack it).
 
     Raises:
         UserError: the checkpoint is no longer there.
