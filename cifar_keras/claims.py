@@ -298,8 +298,8 @@ def reproduction_table(
             `results.spread`.
     """
     lines = [
-        "| network | seeds | final test accuracy | the reference's | final loss | its "
-        f"| {' | '.join(results.SPREADS)} |",
+        "| network | seeds | final test accuracy | the reference's | final loss "
+        f"| the reference's | {' | '.join(results.SPREADS)} |",
         "|---|--:|--:|--:|--:|--:|--:|--:|",
     ]
     for variant, by_seed in runs.items():

@@ -9,5 +9,5 @@ class UserError(ValueError):
     """
 
     def _render_traceback_(self) -> list[str]:
-        """What IPython shows in the place of a traceback."""
+        """What IPython shows in place of a traceback."""
         return [f"error: {self}"]

@@ -49,7 +49,7 @@ def silu(inputs: Tensor) -> Tensor:
 
 @keras.saving.register_keras_serializable(package="cifar_keras")
 class BatchNormalization(layers.BatchNormalization):
-    """Keras' layer; on TensorFlow a training step takes one operation in the place of a dozen.
+    """Keras' layer; on TensorFlow a training step takes one operation in place of a dozen.
 
     Keras puts mean, variance and scaling together from elementary operations, each of which goes
     through memory once more, in float32; in a net of small convolutions that is a third of the

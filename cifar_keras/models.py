@@ -119,7 +119,7 @@ def build_average_pooling_dropout(
 def build_maximum_pooling(
     input_shape: Sequence[int] = (32, 32, 3), num_classes: int = 10, initialization: str = "pytorch"
 ) -> keras.Model:
-    """`build_average_pooling` with the largest value of each channel in the place of its mean.
+    """`build_average_pooling` with the largest value of each channel in place of its mean.
 
     Args, Returns, Raises: as `build_average_pooling`.
     """
@@ -162,7 +162,7 @@ def build_whitened(
             far as it has filters, and draws the other filters as "pytorch" does;
             "pytorch" and "keras" as in `build_fully_connected`.
         whitening: False leaves the frozen convolution and its activation out.
-        normalized: False gives the convolutions biases in the place of batch normalisation.
+        normalized: False gives the convolutions biases in place of batch normalisation.
         pooling: what each channel hands to the classifier, its "maximum" or its "mean".
         divisor: what the logits are divided by, above 0.
 

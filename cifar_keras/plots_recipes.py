@@ -252,7 +252,7 @@ def accuracy_by_parameters(nets: Mapping[str, tuple[int, Sequence[float]]]) -> F
 def mean_or_maximum(
     gains: Mapping[str, Sequence[float]], verdicts: Mapping[str, claims.Verdict]
 ) -> Figure:
-    """What the maximum gains in the place of the mean, net by net, with 95% intervals.
+    """What the maximum gains in place of the mean, net by net, with 95% intervals.
 
     Args:
         gains: `{net: accuracy with the maximum minus accuracy with the mean, in percentage points,
@@ -269,14 +269,14 @@ def mean_or_maximum(
     axis.set_xlabel("points gained by the maximum (dots: seeds, line: 95% interval of the mean)")
     style.grid(axis, "x")
     figure.suptitle(
-        "The maximum in the place of the mean: "
+        "The maximum in place of the mean: "
         + ",\n".join(
             f"{verdict.mean:+.1f} points in {net} ({GAIN_OR_LOSS[verdict.word]})"
             for net, verdict in verdicts.items()
         )
     )
     figure.set_label(
-        f"Points of accuracy gained by the global maximum in the place of the mean, in "
+        f"Points of accuracy gained by the global maximum in place of the mean, in "
         f"{', '.join(gains)}: a dot for each seed, the mean with its 95% interval, and a line at 0."
     )
     return figure

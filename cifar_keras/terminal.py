@@ -21,7 +21,7 @@ def _ascii(error: UnicodeError) -> tuple[str, int]:
 
 
 def fall_back_to_ascii() -> None:
-    """Lets stdout and stderr print `ASCII` in the place of what their encoding lacks."""
+    """Lets stdout and stderr print `ASCII` in place of what their encoding lacks."""
     codecs.register_error("cifar_keras", _ascii)
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(AttributeError):  # no stream at all, or a notebook's: UTF-8

@@ -10,7 +10,7 @@ function emptyMap(height, width, channels) {
   return { height, width, channels, data: new Float32Array(height * width * channels) };
 }
 
-// The same map with another number in the place of each; function(number, channel).
+// The same map with another number in place of each; function(number, channel).
 function changed(x, change) {
   const y = emptyMap(x.height, x.width, x.channels);
   for (let i = 0; i < y.data.length; i++) y.data[i] = change(x.data[i], i % x.channels);
