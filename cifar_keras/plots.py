@@ -69,7 +69,10 @@ def parameter_bars(models: "Sequence[keras.Model]") -> Figure:
     axis.invert_yaxis()
     axis.set(xlabel="parameters (millions); solid: the trunk, hatched: what follows it")
     axis.set_xlim(0, 1.2 * max(totals) / 1e6)
-    figure.suptitle(f"The trunk has {_range(trunks)} parameters, what follows it {_range(rests)}")
+    figure.suptitle(
+        f"{style.capital(names[-1])} has {totals[-1] / totals[0]:.0%} of the parameters of "
+        f"{names[0]}; the trunk has {_range(trunks)}"
+    )
     bars = [
         f"{name} {total:,}, of which {trunk:,} in the trunk"
         for name, total, trunk in zip(names, totals, trunks, strict=True)

@@ -257,6 +257,7 @@ def heat_maps(images: np.ndarray, columns: Sequence[tuple[str, Iterable[np.ndarr
     rows, across = len(images), len(columns) + 1
     figure, axes = style.subplots(1.75 * across, 1.62 * rows + 0.6, rows, across, squeeze=False)
     height, width = images.shape[1:3]
+    halves = []
     for row, image in zip(axes, images, strict=True):
         for axis in row:
             style.picture(axis, image)
@@ -264,14 +265,24 @@ def heat_maps(images: np.ndarray, columns: Sequence[tuple[str, Iterable[np.ndarr
         axes[0][column].set_title(caption, fontsize=9, color=INK)
         for row, values in zip(axes, maps, strict=True):
             edges = (-0.5, width - 0.5, height - 0.5, -0.5)
-            row[column].imshow(values, cmap="inferno", alpha=0.6, extent=edges)
+            heat = (values - values.min()) / max(np.ptp(values), 1e-9)
+            row[column].imshow(heat, cmap="inferno", alpha=0.75 * heat, extent=edges)
+            halves.append(_cells_of_half(np.maximum(values, 0).ravel()))
     axes[0][0].set_title("the image", fontsize=9, color=INK)
-    figure.suptitle("Where in the image a logit comes from")
+    figure.suptitle(
+        f"Half of what speaks for a class lies in {min(halves):.0%} to {max(halves):.0%} of a map"
+    )
     figure.set_label(
         f"{len(images)} photographs, a row for each, beside each the same photograph under heat "
         f"maps: {', '.join(caption for caption, _ in columns)}.".replace("\n", " ")
     )
     return figure
+
+
+def _cells_of_half(parts):
+    """The smallest share of the cells of a map that has half of their sum."""
+    sums = np.cumsum(np.sort(parts)[::-1])
+    return (np.searchsorted(sums, sums[-1] / 2) + 1) / len(sums)
 
 
 def projection(

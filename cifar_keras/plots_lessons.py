@@ -108,8 +108,8 @@ def ten_bars(image: ArrayLike, probabilities: ArrayLike, label: int) -> Figure:
         axis.text(share + 0.01, row, f"{share:.0%}", va="center", color=INK, fontsize=9)
     axis.set_yticks(range(classes), data.CLASS_NAMES)
     axis.invert_yaxis()
-    axis.set(xlim=(0, 1.1), xlabel="probability", xticks=np.linspace(0, 1, 5))
     style.percent(axis.xaxis)
+    axis.set(xlim=(0, 1.1), xlabel="probability", xticks=np.linspace(0, 1, 5))
     names, largest = data.CLASS_NAMES, int(shares.argmax())
     title = f"The true class, {names[true]}, gets {shares[true]:.0%}"
     if np.allclose(shares, 0.1):
@@ -178,7 +178,7 @@ def dropout_gains(
         accuracy: how much higher the final accuracy is, in percentage points, by the same names.
     """
     figure, axes = style.subplots(9, 1.3 + 0.35 * len(loss), 1, 2, sharey=True)
-    units = ("lowest loss, lower by (nats)", "final accuracy, higher by (points)")
+    units = ("lowest loss, lower by (nats; 95%)", "final accuracy, higher by (points; 95%)")
     for axis, verdicts, unit in zip(axes, (loss, accuracy), units, strict=True):
         for row, verdict in enumerate(verdicts.values()):
             marker, color, face = LOOKS[verdict.word]

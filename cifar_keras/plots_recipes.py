@@ -1,6 +1,7 @@
 """The figures of lesson 11, where accuracy comes from and what it costs; as in `plots`."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -39,7 +40,7 @@ def parameter_diet(parameters: Mapping[str, Mapping[str, int]]) -> Figure:
     axis.set(xlabel="trainable parameters (millions)", xlim=(0, 1.2 * max(totals) / 1e6))
     axis.legend(frameon=False, loc="lower right")
     share = totals[-1] / totals[0]
-    figure.suptitle(f"{nets[-1]} has {share:.0%} of the parameters of {nets[0]}")
+    figure.suptitle(f"{style.capital(nets[-1])} has {share:.0%} of the parameters of {nets[0]}")
     figure.set_label(
         "Horizontal bars of trainable parameters, split by where they sit: "
         + "; ".join(
@@ -149,15 +150,16 @@ def ladder(accuracies: Mapping[str, Sequence[float]], verdicts: Iterable[claims.
         axis.plot(of_seeds, [row] * len(of_seeds), "o", color=color, alpha=0.5, markersize=6)
         axis.plot(means[row], row, "|", color=INK, markersize=18, markeredgewidth=2)
     axis.plot(means, range(len(names)), color=FAINT, linewidth=1, zorder=0)
-    right = values.max() + 0.08 * np.ptp(values)
+    beside: Any = {"x": 1.02, "va": "center", "color": INK}
+    beside["transform"] = axis.get_yaxis_transform()
     for row, verdict in enumerate(verdicts, start=1):
-        half = verdict.high - verdict.mean
-        axis.text(right, row, f"{verdict.mean:+.1f} ± {half:.1f}", va="center", color=INK)
-    axis.text(right, 0, "points, 95%", va="center", color=INK)
+        text = f"{verdict.mean:+.1f} ± {verdict.high - verdict.mean:.1f}".replace("-", "−")
+        weight = "normal" if verdict.word == claims.OPEN else "bold"
+        axis.text(y=row, s=text, weight=weight, **beside)
+    axis.text(y=0, s="points, 95%\n(bold: gain or loss)", **beside)
     axis.set_yticks(range(len(names)), names)
     axis.invert_yaxis()
     axis.set_xlabel(f"test accuracy (dots: {values.shape[1]} seeds, bars: their means)")
-    axis.set_xlim(values.min() - 0.05 * np.ptp(values), right + 0.3 * np.ptp(values))
     style.percent(axis.xaxis)
     style.grid(axis, "x")
     words = [verdict.word for verdict in verdicts]
@@ -194,8 +196,8 @@ def race(histories: Mapping[str, Sequence[tuple[float, float]]]) -> Figure:
     (reference, theirs), (ours, own) = histories.items()
     (slow, before), (quick, after) = theirs[-1], own[-1]
     figure.suptitle(
-        f"{reference} has {before:.0%} after {slow:.0f} seconds, {ours} {after:.0%} after "
-        f"{quick:.0f}"
+        f"{style.capital(reference)} has {before:.0%} after {slow:.0f} seconds, "
+        f"{ours} {after:.0%} after {quick:.0f}"
     )
     figure.set_label(
         f"Validation accuracy over the seconds of training, a line for {reference}, one for {ours}."
@@ -236,8 +238,8 @@ def accuracy_by_parameters(nets: Mapping[str, tuple[int, Sequence[float]]]) -> F
     past = [n for n, (_, accuracies) in nets.items() if np.mean(accuracies) >= GOAL]
     fewest = min(past, key=lambda name: nets[name][0]) if past else None
     figure.suptitle(
-        f"{fewest} passes {GOAL:.0%} with {nets[fewest][0] / counts[0]:.0%} of the parameters "
-        f"of {next(iter(nets))}"
+        f"{style.capital(fewest)} passes {GOAL:.0%} with {nets[fewest][0] / counts[0]:.0%} of the "
+        f"parameters of {next(iter(nets))}"
         if fewest
         else f"None reaches {GOAL:.0%} yet"
     )
@@ -260,7 +262,7 @@ def mean_or_maximum(
     """
     figure, axis = style.subplots(9, 0.7 * len(gains) + 1.4)
     for row, (net, verdict) in enumerate(verdicts.items()):
-        axis.plot(gains[net], [row] * len(gains[net]), "o", color=OURS, zorder=3)
+        axis.plot(gains[net], [row] * len(gains[net]), "o", color=OURS, alpha=0.5, zorder=3)
         axis.plot([verdict.low, verdict.high], [row] * 2, color=INK, linewidth=2)
         axis.plot(verdict.mean, row, "|", color=INK, markersize=16, markeredgewidth=2)
     axis.axvline(0, color=FAINT, linewidth=1)

@@ -6,12 +6,12 @@ from collections.abc import Collection, Mapping, Sequence
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator, NullFormatter
+from matplotlib.ticker import NullFormatter
 from scipy import stats
 
 from cifar_keras import claims, results, style
 from cifar_keras.results import History
-from cifar_keras.style import BLUE, FAINT, INK, SKY, STYLES, VERMILION
+from cifar_keras.style import BLUE, FAINT, INK, PURPLE, SKY, STYLES, VERMILION
 
 # Marker, colour and filling of a verdict's word.
 LOOKS = {
@@ -67,13 +67,14 @@ def disagreements(counts: Mapping[str, tuple[int, int, int, int]]) -> Figure:
         counts: `{comparison: (both right, only the first, only the second, both wrong)}`.
     """
     figure, axis = style.subplots(9, 0.7 * len(counts) + 1.6)
-    colors = {"both right": "#dddddd", "only the first": BLUE, "only the second": VERMILION}
+    colors = {"both right": "#dddddd", "only the first": SKY, "only the second": PURPLE}
     for row, parts in enumerate(counts.values()):
         edges = np.cumsum([0, *parts]) / sum(parts)
         for part, (label, color) in enumerate((colors | {"both wrong": "#f4f4f4"}).items()):
             width = edges[part + 1] - edges[part]
             name = label if row == 0 else None
-            axis.barh(row, width, left=edges[part], color=color, edgecolor=FAINT, label=name)
+            bars = axis.barh(row, width, left=edges[part], color=color, edgecolor=FAINT, label=name)
+            axis.bar_label(bars, [f"{width:.0%}"], label_type="center", color="black")
     axis.set_yticks(range(len(counts)), counts)
     axis.invert_yaxis()
     axis.set(xlabel="share of the test images", xlim=(0, 1))
@@ -176,7 +177,7 @@ def luck(
     axis.plot(limits, limits, color=INK, linewidth=0.8)
     along = {"rotation": 45, "transform_rotates_text": True, "rotation_mode": "anchor"}
     axis.text(0.45, 0.43, "seen = by luck", color=INK, fontsize=9, va="top", **along)
-    axis.set(xscale="log", yscale="log", xlim=limits, ylim=(0.06, 30))
+    axis.set(xscale="log", yscale="log", xlim=limits, ylim=(0.05, 30))
     axis.set(xlabel="spread by luck alone (points)", ylabel="spread seen (points)")
     axis.set_xticks([0.1, 0.2, 0.5, 1, 2], [0.1, 0.2, 0.5, 1, 2])
     axis.set_yticks([0.1, 0.2, 0.5, 1, 2, 5, 10], [0.1, 0.2, 0.5, 1, 2, 5, 10])
@@ -280,9 +281,12 @@ def verdicts(columns: Mapping[str, Sequence[claims.Verdict]]) -> Figure:
         reach = 1.7 * max(means, default=1.0)
         for place, verdict in enumerate(row):
             _interval(axis, verdict, place, reach)
+            if math.isnan(verdict.mean):
+                axis.text(0.02 * reach, place, "too few epochs", fontsize=9, va="center", color=INK)
         axis.set(xlim=(-reach, reach), xlabel=claim.unit, ylim=(len(columns) - 0.5, -0.5))
         axis.axvline(0, color=INK, linewidth=0.8)
-        sentence = claim.sentence.replace("), ", "),\n")
+        axis.locator_params(axis="x", nbins=5)
+        sentence = claim.sentence.replace("), ", "),\n").replace(" than ", "\nthan ")
         axis.set_title(f"{claim.number}. {sentence}", loc="left", fontsize=9, color=INK)
         axis.set_yticks(range(len(columns)), columns)
     for axis in (*unused, legend):
@@ -290,11 +294,12 @@ def verdicts(columns: Mapping[str, Sequence[claims.Verdict]]) -> Figure:
     for word, (marker, color, face) in LOOKS.items():
         legend.plot([], [], marker + "-", color=color, markerfacecolor=face, label=word)
     legend.legend(frameon=False, loc="center", title="the claim, by its 95% interval")
-    words = [verdict.word for each in columns.values() for verdict in each]
+    several = (verdict for each in columns.values() for verdict in each if verdict.runs > 1)
+    words = [verdict.word for verdict in several if not math.isnan(verdict.mean)]
+    hold, fail, open_ = (words.count(w) for w in (claims.HOLDS, claims.FAILS, claims.OPEN))
     figure.suptitle(
-        f"Of {len(words)} verdicts {words.count(claims.HOLDS)} hold, {words.count(claims.FAILS)} "
-        f"{'does' if words.count(claims.FAILS) == 1 else 'do'} not hold, "
-        f"{words.count(claims.OPEN)} cannot be told"
+        f"Of {len(words)} verdicts from several seeds {hold} hold, "
+        f"{fail} {'does' if fail == 1 else 'do'} not hold, {open_} cannot be told"
     )
     figure.set_label(
         "One panel a claim: its score as a dot with its interval, to the right of 0 where it is "
@@ -330,7 +335,6 @@ def run_among_recorded(history: History, recorded: Mapping[int, History], seed: 
     values = results.column(history, "test_accuracy")
     axis.plot(epochs, values, color=VERMILION, linewidth=2.2, marker="o", label=f"seed {seed}")
     style.over_epochs(axis, "test accuracy")
-    axis.yaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))  # not 37.5%
     axis.legend(frameon=False, loc="lower right")
     last = [other[len(history) - 1]["test_accuracy"] for other in recorded.values()]
     inside = min(last) <= values[-1] <= max(last)

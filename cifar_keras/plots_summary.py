@@ -5,10 +5,11 @@ from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
 
 from cifar_keras import claims, results, style
 from cifar_keras.style import COLORS, INK, LINES, STYLES, Style
+
+MARKERS = "osD^vXPd<>"
 
 
 def summary(runs: results.Runs) -> Figure:
@@ -42,7 +43,6 @@ def summary(runs: results.Runs) -> Figure:
     left.set(yticks=[], ylim=(len(runs) - 0.7, -0.8), xlabel="final test accuracy")
     left.margins(x=0.65)
     left.spines["left"].set_visible(False)
-    left.xaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))  # not 52.5%
     style.percent(left.xaxis)
     style.grid(left, "x")
     style.over_epochs(right, "test loss")
@@ -50,7 +50,7 @@ def summary(runs: results.Runs) -> Figure:
 
     best, lowest = max(accuracies, key=accuracies.__getitem__), min(losses, key=losses.__getitem__)
     ending = "its final loss is lowest" if best == lowest else f"{lowest} has the lowest loss"
-    figure.suptitle(f"{best[0].upper()}{best[1:]} is most accurate; {ending}")
+    figure.suptitle(f"{style.capital(best)} is most accurate; {ending}")
     shares = ", ".join(f"{name} {share:.1%}" for name, share in accuracies.items())
     figure.set_label(
         f"Left, the final test accuracy with its 95% interval: {shares}. Right, the test loss over "
@@ -64,7 +64,7 @@ def curves(runs: results.Runs, images: str = "test") -> Figure:
     """Accuracy and loss of all variants of a study over the epochs, means over the seeds.
 
     Lines are those of the images that the runs were measured on, after each epoch; where these were
-    looked at once, at the end, they are dots there, and the lines those of the training images.
+    looked at once, at the end, they are marks there, and the lines those of the training images.
 
     Args:
         runs: of a study, up to ten variants. images: what they were measured on, one word.
@@ -73,35 +73,37 @@ def curves(runs: results.Runs, images: str = "test") -> Figure:
     of_variants = [list(by_seed.values()) for by_seed in runs.values()]
     once = any(math.isnan(row["test_loss"]) for row in of_variants[0][0])
     lines, final = "training" if once else images, {}
-    for histories, look in zip(of_variants, _looks(runs), strict=True):
+    for histories, look, marker in zip(of_variants, _looks(runs), MARKERS, strict=False):
         epochs = results.column(histories[0], "epoch")
+        end: Any = {"marker": marker, "markersize": 8, "color": look.color}
         for axis, quantity in zip(axes, ("accuracy", "loss"), strict=True):
             curves = {
                 part: np.mean([results.column(h, f"{part}_{quantity}") for h in histories], axis=0)
                 for part in ("training", "test")
             }
             drawn = curves["training" if once else "test"]
-            axis.plot(epochs, drawn, look.line, color=look.color, linewidth=2, label=look.label)
+            last = [] if once else [len(epochs) - 1]
+            axis.plot(
+                epochs, drawn, look.line, linewidth=2, label=look.label, markevery=last, **end
+            )
             if once:
-                axis.plot(epochs[-1], curves["test"][-1], "o", color=look.color, markersize=8)
+                axis.plot(epochs[-1], curves["test"][-1], **end)
         final[look.label] = np.mean([results.final(h, "test_accuracy") for h in histories])
     for axis, quantity in zip(axes, ("accuracy", "loss"), strict=True):
         style.over_epochs(axis, f"{lines} {quantity}")
         if once:
-            axis.set_title(f"dots: {images} {quantity}", loc="left", fontsize=10, color=INK)
+            axis.set_title(f"marks: {images} {quantity}", loc="left", fontsize=10, color=INK)
     handles, labels = axes[0].get_legend_handles_labels()
     place: Any = {"loc": "outside lower center", "ncols": min(len(labels), 3)}
     figure.legend(handles, labels, handlelength=3, frameon=False, **place)
 
     best = max(final, key=final.__getitem__)
-    ends = "ends" if len(final) == 1 else f"ends highest of {len(final)}"
-    figure.suptitle(
-        f"{best[0].upper()}{best[1:]} {ends}: final {images} accuracy {final[best]:.1%}"
-    )
+    ends = "reaches" if len(final) == 1 else f"is the best of {len(final)}, with"
+    figure.suptitle(f"{style.capital(best)} {ends} a final {images} accuracy of {final[best]:.1%}")
     shares = ", ".join(f"{name} {share:.1%}" for name, share in final.items())
     figure.set_label(
         f"Accuracy left and cross-entropy right on the {lines} images, over {len(epochs)} epochs"
-        + (f", with dots at the end for the {images} images" if once else "")
+        + (f", with marks at the end for the {images} images" if once else "")
         + f"; final {images} accuracy: {shares}. Means over the seeds."
     )
     return figure

@@ -1,5 +1,6 @@
 """The figures of lesson 09: what the training's mathematics predicts, and what nets do."""
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -127,7 +128,7 @@ def three_rates(paths: Mapping[float, np.ndarray]) -> Figure:
         axis.set(title=f"rate {rate:g} / λ", xlabel="error $e$", xlim=(-1.65, 1.65))
         grows += [f"{rate:g} / λ"] if abs(errors[-1]) > abs(errors[0]) else []
     np.ravel(axes)[0].set_ylabel("loss")
-    figure.suptitle(f"The error grows with the rate {' and '.join(grows) or 'of no panel'}")
+    figure.suptitle(f"With the rate {' and '.join(grows) or 'of no panel'} the error grows")
     figure.set_label(
         f"{len(paths)} bowls with the steps of gradient descent in them, a panel for each learning "
         "rate; the start is black."
@@ -174,12 +175,12 @@ def edge_of_stability(steps: Floats, sharpness: Mapping[float, Floats]) -> Figur
     """
     figure, axis = style.subplots(8, 3.8)
     _curves(axis, {f"η = {rate:g}": values for rate, values in sharpness.items()}, steps)
-    for rate in sharpness:
-        axis.axhline(2 / rate, color=INK, linewidth=1, linestyle=":")
+    for rate, line in zip(sharpness, list(axis.lines), strict=True):
+        axis.axhline(2 / rate, color=line.get_color(), linewidth=1, linestyle=":")
         axis.text(steps[0], 2 / rate, f"2/{rate:g}", color=INK, va="bottom", fontsize=9)
     axis.set(xlabel="step of gradient descent", ylabel="sharpness", ylim=(0, None))
     last = [f"{np.mean(v[-5:]) * rate / 2:.1f}" for rate, v in sharpness.items()]
-    figure.suptitle(f"The sharpness rises and ends at {' and '.join(last)} times 2/η")
+    figure.suptitle(f"The sharpness ends at {' and '.join(last)} times 2/η")
     figure.set_label(
         "Sharpness over the steps, a line for each learning rate, and a dotted line at 2/η for "
         f"each: {', '.join(f'{rate:g}' for rate in sharpness)}."
@@ -233,7 +234,8 @@ def noise_scales(scales: Mapping[int, float]) -> Figure:
         when = f"after epoch {epoch}"
         right.plot(sizes, 1 + noise / sizes, line, color=BLUE, label=f"steps, {when}")
         right.plot(sizes, 1 + sizes / noise, line, color=ORANGE, label=f"images, {when}")
-    right.axvline(64, color=INK, linewidth=1, linestyle=":")
+    right.axvline(64, ymax=0.6, color=INK, linewidth=1, linestyle=":")
+    right.text(64, 1.1, " 64", color=INK)
     _whole_ticks(right, (1, 4, 16, 64, 256, 1024))
     right.set(yscale="log", ylim=(1, 150), xlabel="batch size (images)")
     right.set_ylabel("times the fewest possible")
@@ -283,8 +285,7 @@ def weights_by_decay(sizes: Mapping[str, np.ndarray], small: float) -> Figure:
     axis.invert_yaxis()
     axis.set(xlim=(0, 1.1 * max(shares.values())), xlabel=f"share of weights below {small:g}")
     style.percent(axis.xaxis)
-    most = max(shares, key=shares.__getitem__)
-    figure.suptitle(f"Most weights near 0: {most}, {shares[most]:.0%}")
+    figure.suptitle("Near 0: " + ", ".join(f"{name} {share:.0%}" for name, share in shares.items()))
     figure.set_label(f"Horizontal bars for the share of weights near 0, for {', '.join(sizes)}.")
     return figure
 
@@ -383,10 +384,8 @@ def as_predicted(
         _whole_ticks(axis, [int(value) for value in measured])
     axis.set(yscale=scale, xlabel=names[0], ylabel=names[1])
     _finish(axis)
-    (first, start), *_, (last, end) = measured.items()
-    figure.suptitle(
-        f"From {names[0]} {first:g} to {last:g}, the {names[1]} goes from {start:.2f} to {end:.2f}"
-    )
+    off = max(abs(value / np.interp(x, *curve) - 1) for x, value in measured.items())
+    figure.suptitle(f"The {names[1]} lies within {math.ceil(100 * off)}% of the prediction")
     figure.set_label(
         f"The {names[1]} over the {names[0]}: dots as measured, and a line as predicted."
     )
@@ -406,8 +405,9 @@ def steepest(falls: Mapping[str, Mapping[str, float]]) -> Figure:
         colors = [VERMILION if step == best else SKY for step in shares]
         bars = axis.barh(list(shares), list(shares.values()), color=colors)
         axis.bar_label(bars, [f"{share:.0%}" for share in shares.values()], padding=3, color=INK)
-        axis.set(xlim=(0, 1.25), xlabel="fall of the loss", title=f"same {norm}")
         style.percent(axis.xaxis)
+        axis.set(xlim=(0, 1.25), xlabel="fall of the loss", title=f"same {norm}")
+        axis.set_xticks((0, 0.5, 1))
     axes[0].invert_yaxis()
     best = [max(shares, key=shares.__getitem__) for shares in falls.values()]
     figure.suptitle("Steepest: " + ", ".join(map("{} by {}".format, best, falls)))

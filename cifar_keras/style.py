@@ -74,7 +74,14 @@ def grid(axis: Axes, direction: Literal["x", "y"] = "y") -> None:
 
 def percent(axis: Axis) -> None:
     """Shares of 1 along `axis.xaxis` or `axis.yaxis` as whole percents."""
+    if axis.get_scale() == "linear":
+        axis.set_major_locator(MaxNLocator(7, steps=[1, 2, 5, 10]))  # not 2.5%
     axis.set_major_formatter(PercentFormatter(1, decimals=0))
+
+
+def capital(text: str) -> str:
+    """A title that begins with a name: its first letter large."""
+    return text[:1].upper() + text[1:]
 
 
 def over_epochs(axis: Axes, quantity: str) -> None:
@@ -84,7 +91,7 @@ def over_epochs(axis: Axes, quantity: str) -> None:
     axis.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     for line in axis.lines:
         if np.size(line.get_xdata()) == 1:  # a single epoch makes no line
-            line.set_marker("o")
+            line.set(marker="o", markevery=None)
     grid(axis)
     if quantity.endswith("accuracy"):
         percent(axis.yaxis)
@@ -106,7 +113,7 @@ def picture(axis: Axes, image: Any, **options: Any) -> AxesImage:
 
 
 def show(figure: Figure, alt: str | None = None) -> None:
-    """Displays a figure in a notebook, with its description as its text alternative.
+    """Displays a figure in a notebook, with its title and description as its text alternative.
 
     Elsewhere, as in a notebook exported to a script, it saves the figure under `runs` and says so.
 
@@ -118,8 +125,8 @@ def show(figure: Figure, alt: str | None = None) -> None:
     if alt is not None:
         figure.set_label(alt)
     pyplot.close(figure)
+    title = figure.get_suptitle() or " ".join(axis.get_title() for axis in figure.axes)
     if not hasattr(get_ipython(), "kernel"):
-        title = figure.get_suptitle() or " ".join(axis.get_title() for axis in figure.axes)
         name = re.sub("[^a-z0-9]+", "-", title.lower()).strip("-")
         path = Path("runs") / f"{name[:60] or 'figure'}.png"
         save(figure, path)
@@ -128,7 +135,7 @@ def show(figure: Figure, alt: str | None = None) -> None:
     png = io.BytesIO()
     figure.savefig(png, format="png", dpi=100)
     # As HTML: JupyterLab and nbconvert drop the text alternative of an image/png output.
-    alternative = html.escape(str(figure.get_label()))
+    alternative = html.escape(f"{' '.join(title.split())}. {figure.get_label()}")
     source = base64.b64encode(png.getvalue()).decode()
     picture = f'<img alt="{alternative}" src="data:image/png;base64,{source}">'
     display({"text/html": picture, "text/plain": figure.get_label()}, raw=True)

@@ -62,7 +62,7 @@ def test_every_figure_is_described_labelled_and_legible(drawn, check_figures):
 
 
 def test_titles_follow_the_numbers(drawn):
-    assert title(drawn["parameter_diet"]) == "small has 10% of the parameters of large"
+    assert title(drawn["parameter_diet"]) == "Small has 10% of the parameters of large"
     assert title(drawn["idle_weights"]) == (
         "Training ended with 30% of average pooling's weights at 0"
     )
@@ -82,8 +82,8 @@ def test_titles_follow_the_numbers(drawn):
     assert "+0.0 points in another (cannot be told)" in found
     rise = title(figures.schedule(np.array([0.5, 1, 0.5, 0])))
     assert rise == "The rate rises for 2 steps to 1, and ends at 0"
-    assert title(race(0.4)) == "reference has 50% after 20 seconds, ours 40% after 19"
-    assert "compact passes 90% with 12% of the parameters of reference" in title(
+    assert title(race(0.4)) == "Reference has 50% after 20 seconds, ours 40% after 19"
+    assert "Compact passes 90% with 12% of the parameters of reference" in title(
         drawn["accuracy_by_parameters"]
     )
     alone = figures.accuracy_by_parameters({"reference": REFERENCE})
@@ -98,6 +98,12 @@ def test_gains_are_paired_over_the_seeds(drawn):
     texts = [text.get_text() for text in drawn["ladder"].axes[0].texts]
     # Differences of 10, 11, 10, 11 points: s is 0.577, t of three degrees of freedom 3.18.
     assert "+10.5 ± 0.9" in texts and "+0.0 ± 2.9" in texts
+    heavy = [
+        text.get_text() for text in drawn["ladder"].axes[0].texts if text.get_weight() == "bold"
+    ]
+    assert heavy == ["+10.5 ± 0.9"]
+    lost = ladder(dict(reversed(ACCURACIES.items()))).axes[0].texts
+    assert "−10.5 ± 0.9" in [text.get_text() for text in lost]
 
 
 def test_the_goal_s_line_crosses_no_label():

@@ -115,9 +115,10 @@ def test_verdicts_show_every_interval_and_count_the_words():
     figure = figures.verdicts(
         {"here": [HOLDS, FAILS, *rest], "there": [claims.judge([0.5]), HOLDS, *rest]}
     )
-    count = 2 * len(claims.CLAIMS)
+    count = 2 * len(claims.CLAIMS) - 1  # a single seed has no verdict
     assert title(figure) == (
-        f"Of {count} verdicts {count - 2} hold, 1 does not hold, 1 cannot be told"
+        f"Of {count} verdicts from several seeds {count - 1} hold, 1 does not hold, "
+        "0 cannot be told"
     )
     first = figure.axes[0]
     assert list(first.lines[0].get_xdata()) == pytest.approx([HOLDS.low, HOLDS.high])
@@ -130,9 +131,11 @@ def test_verdicts_show_every_interval_and_count_the_words():
 
 def test_verdicts_that_cannot_be_computed_leave_their_panel_empty():
     """Runs that end before a claim's epoch say nothing of it."""
-    unknown = claims.judge([math.nan])
+    unknown = claims.judge([math.nan] * 2)
     figure = figures.verdicts({"here": [unknown] + [HOLDS] * (len(claims.CLAIMS) - 1)})
     assert figure.axes[0].get_xlim() == (-1.7, 1.7)
+    assert [text.get_text() for text in figure.axes[0].texts] == ["too few epochs"]
+    assert title(figure).startswith(f"Of {len(claims.CLAIMS) - 1} verdicts")
 
 
 def test_verdicts_have_a_panel_for_a_claim_more(monkeypatch):

@@ -69,6 +69,7 @@ def test_curves_of_a_study_are_told_apart(runs):
     left, right = plots_summary.curves(runs).axes
     looks = {(line.get_color(), line.get_linestyle()) for line in left.lines}
     assert len(looks) == len(left.lines) == len(right.lines) == len(runs)
+    assert len({line.get_marker() for line in left.lines}) == len(runs)
     assert right.lines[0].get_ydata() == pytest.approx([2.1, 1.1, 1.6])
 
 
@@ -82,6 +83,6 @@ def test_test_images_that_were_met_once_are_dots(runs):
     line, dot, *_ = figure.axes[1].lines
     assert line.get_ydata() == pytest.approx([2, 1, 2 / 3])  # the training loss
     assert (dot.get_xdata(), dot.get_ydata()) == ([3], pytest.approx([1.6]))
-    assert "dots at the end for the test images" in figure.get_label()
+    assert "marks at the end for the test images" in figure.get_label()
     single = plots_summary.curves({"average_pooling": runs["average_pooling"]}, "held-out")
-    assert single.get_suptitle() == "Average pooling ends: final held-out accuracy 61.0%"
+    assert single.get_suptitle() == "Average pooling reaches a final held-out accuracy of 61.0%"

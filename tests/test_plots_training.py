@@ -64,7 +64,7 @@ def test_titles_follow_the_numbers(drawn):
     assert "10% of the error across is left, 50% of the error along" in said["valley"]
     assert "7,000,000 steps with “none”, 200 steps with “unit”" in said["loss_by_eigenvector"]
     assert "400 for gradient descent, 2 for Adam" in said["steps_by_scale"]
-    assert said["three_rates"].endswith("the rate 2.5 / λ")
+    assert said["three_rates"] == "With the rate 2.5 / λ the error grows"
     assert (
         "above: the loss rises from 2.00 to 5.00, then falls to 1.00"
         in (said["descent_at_the_bound"])
@@ -76,11 +76,11 @@ def test_titles_follow_the_numbers(drawn):
     )
     assert "between 30 and 200 images" in said["noise_scales"]
     assert "below 0.001: coupled 3, decoupled never" in said["weights_without_gradient"]
-    assert said["weights_by_decay"].endswith("dead, 100%")
+    assert said["weights_by_decay"].endswith("dead 100%")
     assert "1.10 nats without decay, 0.30 at 0.01" in said["decay_sweep"]
     assert "up to 6.0 times as long, in step 2" in said["bias_correction"]
     assert "by 4.0° (decay)" in said["kernel_sizes"]
-    assert said["as_predicted"] == "From batch size 4 to 64, the best rate goes from 0.10 to 1.00"
+    assert said["as_predicted"] == "The best rate lies within 12% of the prediction"
     assert said["steepest"] == "Steepest: A by sum, B by entry"
 
 

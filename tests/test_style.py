@@ -35,6 +35,15 @@ def test_variants_differ_in_colour_line_and_grey():
         assert abs(greys[0] - greys[1]) > 0.08, (one.label, other.label)
 
 
+def test_shares_are_marked_at_whole_percents():
+    for low, high in ((0.51, 0.635), (0.8, 0.83), (0, 1)):
+        _, axis = style.subplots(9, 3)
+        axis.set_xlim(low, high)
+        style.percent(axis.xaxis)
+        ticks = axis.get_xticks()
+        assert len(ticks) > 2 and np.allclose(100 * ticks, np.round(100 * ticks))
+
+
 def test_axes_are_open_at_the_top_and_the_right(figure):
     spines = figure.axes[0].spines
     assert {side for side in spines if spines[side].get_visible()} == {"left", "bottom"}
@@ -62,7 +71,7 @@ def test_a_page_shows_the_picture_with_its_description_as_the_alternative():
     assert output.data.keys() == {"text/html", "text/plain"}
     assert output.data["text/plain"] == 'Empty axes, "open" & <wide>.'
     [picture] = pictures(notebook)
-    assert picture["alt"] == output.data["text/plain"]
+    assert picture["alt"] == f"“It” rises, then falls: 2 of 3. {output.data['text/plain']}"
     assert picture["src"].startswith("data:image/png;base64,iVBOR")
 
 
@@ -81,7 +90,7 @@ def test_a_figure_drawn_with_pyplot_is_shown_once_with_its_description():
     [output] = notebook.cells[0].outputs
     assert output.data["text/plain"] == "Empty axes, drawn by hand."
     [picture] = pictures(notebook)
-    assert picture["alt"] == "Empty axes, drawn by hand."
+    assert picture["alt"] == "It rises. Empty axes, drawn by hand."
 
 
 @pytest.mark.parametrize(
