@@ -8,6 +8,8 @@ from contextlib import contextmanager
 
 from cifar_keras.environment import keras
 
+import numpy as np
+
 from cifar_keras.errors import UserError
 
 
@@ -70,6 +72,23 @@ def check(task: str, seconds: float = 60) -> Iterator[None]:
     finally:
         keras.Model.fit = fit
     print(f"{task}: right")
+
+
+def evaluate(model: keras.Model, images: np.ndarray, labels: np.ndarray) -> tuple[float, float]:
+    """(loss, accuracy) of an answer's network on images: the mean loss, the share that is right.
+
+    Args:
+        model: compiled, with accuracy as its one metric.
+        images: float (n, height, width, 3), scaled as the network wants them. labels: integers.
+
+    Raises:
+        Hint: it is compiled without accuracy, or with more.
+    """
+    found = model.evaluate(images, labels, verbose=0)
+    if np.size(found) != 2:
+        raise Hint('compile the network with metrics=["accuracy"], please')
+    loss, accuracy = found
+    return loss, accuracy
 
 
 def _first_line(error):

@@ -112,3 +112,21 @@ def test_a_choice_gets_a_reply_of_its_own(capsys, guess, first):
     }
     exercises.compare(guess, "same", replies)
     assert capsys.readouterr().out == f"{first}\nmeasured:   same\n"
+
+
+def compiled(*metrics):
+    model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(2)])
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    model.compile("sgd", loss, metrics=list(metrics))
+    return model
+
+
+def test_a_network_is_measured_in_loss_and_accuracy():
+    x, y = np.zeros((4, 2)), np.array([0, 0, 1, 0])
+    loss, accuracy = exercises.evaluate(compiled("accuracy"), x, y)
+    assert (loss, accuracy) == pytest.approx((np.log(2), 0.75))
+    for metrics in ((), ("accuracy", "sparse_categorical_crossentropy")):
+        with pytest.raises(
+            exercises.Hint, match=r'compile the network with metrics=\["accuracy"\]'
+        ):
+            exercises.evaluate(compiled(*metrics), x, y)

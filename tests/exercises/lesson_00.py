@@ -132,7 +132,7 @@ def three_most_likely(probabilities):
             changed(
                 ('Conv2D(32, 3, padding="same", activation="relu")', "Conv2D(32, 3, 1, 'same')")
             ),
-            "relu belongs",
+            "all layers but the last",
         ),
         ("an activation too many", changed(("Dense(10)", 'Dense(10, activation="relu")')), "relu"),
         (
@@ -150,6 +150,13 @@ def three_most_likely(probabilities):
     "check-better": [
         ("as large as before", changed(BETTER, ("Dense(64", "Dense(512")), "too many"),
         ("trained too little", changed(BETTER), "more epochs"),
+        (
+            "trained on the validation images",
+            changed(
+                BETTER, ("fit(x_train, y_train,", "fit(x_val, y_val,"), ("epochs=2", "epochs=15")
+            ),
+            "which images did fit see",
+        ),
         ("nothing returned", changed(BETTER, ("return model", "return None")), "return the model"),
         (
             "eleven numbers",

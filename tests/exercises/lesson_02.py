@@ -56,6 +56,17 @@ WRONG = {
             "only the places where it stops",
         ),
         (
+            "pads the map",
+            "def output_size(size, kernel, padding, stride):\n"
+            "    return (size - kernel) // stride + 1 + 2 * padding",
+            "pad first",
+        ),
+        (
+            "not returned",
+            "def output_size(size, kernel, padding, stride): pass",
+            "nothing comes back",
+        ),
+        (
             "rounds up",
             "def output_size(size, kernel, padding, stride):\n"
             "    return -(-(size + 2 * padding - kernel) // stride) + 1",
@@ -120,6 +131,16 @@ WRONG = {
             "forgets the ReLU",
             changed('padding="same", activation="relu"', 'padding="same"'),
             "lost its ReLU",
+        ),
+        (
+            "a linear layer",
+            changed('Dense(256, activation="relu")', "Dense(256)"),
+            "3 ReLUs",
+        ),
+        (
+            "without accuracy",
+            changed('metrics=["accuracy"]', "metrics=[]"),
+            "compile the network with",
         ),
         ("larger kernels", changed("Conv2D(32, 3", "Conv2D(32, 5"), "count the parameters"),
         ("softmax and logits", changed("Dense(10)", "Dense(10, activation='softmax')"), "logits"),

@@ -64,6 +64,16 @@ WRONG = {
             "no mean of each map",
         ),
         (
+            "one position",
+            head("return layers.Dense(10)(features[:, 0, 0])"),
+            "all positions count alike",
+        ),
+        (
+            "the classifier first",
+            head("return layers.GlobalAveragePooling2D()(layers.Dense(10)(features))"),
+            "behind the mean",
+        ),
+        (
             "nothing returned",
             head("layers.Dense(10)(layers.GlobalAveragePooling2D()(features))"),
             "nothing comes back",
@@ -115,5 +125,12 @@ WRONG = {
             "was it trained",
         ),
         ("not returned", BETWEEN.replace("return network", "pass"), "no network comes back"),
+        (
+            "trained on the validation images",
+            BETWEEN.replace("GlobalAveragePooling2D()", "AveragePooling2D(2), layers.Flatten()")
+            .replace("fit(x_train, y_train,", "fit(x_val, y_val,")
+            .replace("epochs=1", "epochs=15"),
+            "which did fit see",
+        ),
     ],
 }

@@ -52,6 +52,11 @@ WRONG = {
         ("counted from 0", after("number in (3, 4, 6)"), "not where it was asked for"),
         ("another rate", after("number in (4, 5, 7)", "layers.Dropout(0.2)(x)"), "not a half"),
         ("no dropout", after("number in (4, 5, 7)", "layers.ReLU()(x)"), "is no dropout layer"),
+        (
+            "whole channels",
+            after("number in (4, 5, 7)", "layers.SpatialDropout2D(0.5)(x)"),
+            "SpatialDropout2D is no dropout layer",
+        ),
         ("nothing elsewhere", after("number in (4, 5, 7)", otherwise="None"), "nothing comes back"),
         (
             "one name for all",
@@ -105,6 +110,7 @@ WRONG = {
             HEAD.replace("            layers.Flatten(),\n" + LINE, LINE + "layers.Flatten(),"),
             "dropout stands behind MaxPooling2D",
         ),
+        ("a tenth", HEAD.replace("0.5", "0.1"), "not one half each"),
         ("not trained", HEAD.replace(FIT, "dict("), "was it trained"),
     ],
     "rate-check": [

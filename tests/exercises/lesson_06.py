@@ -103,6 +103,11 @@ WRONG = {
             "both seeds gave the same",
         ),
         (
+            "one head twice",
+            _PAIRS.format(seed="seed", measure="0.4 + seed / 100", returned="found"),
+            "both heads gave the same",
+        ),
+        (
             "percent",
             _PAIRS.format(
                 seed="seed",

@@ -80,6 +80,14 @@ WRONG = {
     ],
     "large-batch-check": [
         ("batches of 64", LARGE.replace("256", "64"), "three epochs with batches of 256"),
+        (
+            "another network",
+            LARGE.replace(
+                "model = practice_net()",
+                "model = keras.Sequential([layers.Flatten(), layers.Dense(10)])",
+            ),
+            "are not those of the practice net",
+        ),
         ("one epoch", LARGE.replace("epochs=3", "epochs=1"), "are these three epochs"),
         ("the rate stays too small", LARGE.replace("2e-3", "1e-5"), "try another rate"),
         ("not returned", LARGE.replace("return model", "pass"), "no network comes back"),

@@ -105,6 +105,11 @@ WRONG = {
             "no image is moved",
         ),
         (
+            "filled with the image's mirror image",
+            augmentation(FLIP, MOVE.replace("'constant'", "'reflect'")),
+            "look at fill_mode",
+        ),
+        (
             "always",
             augmentation("layers.Lambda(lambda x: x[:, :, ::-1])", FLIP, MOVE),
             "where the network is only used",

@@ -69,6 +69,7 @@ PICTURE = """
 def picture(average, own, name):
     figure, axis = plt.subplots()
     axis.plot([0, 1], [average, own], "o-")
+    axis.errorbar(1.2, own.mean(), 0.01)
     axis.set_ylabel("accuracy (share of images)")
     axis.set_title(f"{name}: {100 * (own - average).mean():+.1f} points")
     return figure
@@ -160,6 +161,7 @@ WRONG = {
             "compute it",
         ),
         ("shares of 1", PICTURE.replace("100 * ", ""), "in percentage points"),
+        ("no interval", PICTURE.replace("axis.errorbar", "print"), "where is the interval"),
         ("no label", PICTURE.replace("axis.set_ylabel", "str"), "an axis has no label"),
         (
             "means alone",
