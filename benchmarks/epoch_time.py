@@ -260,8 +260,9 @@ def ask(process):
 
 def processor():
     """The processor's name, its threads and how wide its vectors are."""
-    found = np.show_config("dicts")["SIMD Extensions"]["found"]
-    wide = "AVX-512" if {"AVX512F", "X86_V4"} & set(found) else "AVX2"
+    found = set(np.show_config("dicts")["SIMD Extensions"]["found"])
+    widths = {"AVX-512": {"AVX512F", "X86_V4"}, "AVX2": {"AVX2", "X86_V3"}}
+    wide = next((name for name, names in widths.items() if names & found), "no AVX2")
     return f"{machine.processor()} ({machine.cores()} threads, {wide})"
 
 

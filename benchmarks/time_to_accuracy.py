@@ -39,6 +39,8 @@ def target():
 
 def train_baseline():
     """PyTorch's training: `epochs`, a list of [seconds since the start, test accuracy]."""
+    from cifar_keras.environment import keras
+
     import torch
 
     from cifar_keras import data, models, training
@@ -48,7 +50,7 @@ def train_baseline():
     # does it unasked.
     torch.set_flush_denormal(True)
     (images, labels), (test_images, test_labels) = data.load_cifar10()
-    models.keras.utils.set_random_seed(0)  # PyTorch's, too
+    keras.utils.set_random_seed(0)  # PyTorch's, too
     goal, epochs, recipe = target(), [], training.REFERENCE
     started = time.monotonic()
     images, test_images = (data.normalize(x, recipe.normalization) for x in (images, test_images))

@@ -186,8 +186,8 @@ class Recorder(keras.callbacks.Callback):
         if not all(math.isfinite(value) for value in seen.values()):
             kept = "; the epochs before it are kept" if self.directory and self.rows else ""
             raise UserError(
-                f"the loss is no longer a number in epoch {epoch + 1}{kept}. Try a lower learning "
-                "rate."
+                f"the loss is no longer a number in epoch {epoch + 1}{kept}; try a lower learning "
+                "rate"
             )
         seconds = round(time.monotonic() - self.start, 2)
         figures = dict.fromkeys(KERAS_NAMES, math.nan) | seen

@@ -16,27 +16,6 @@ from cifar_keras import sources
 from cifar_keras.errors import UserError
 from cifar_keras.sources import array_hash
 
-__all__ = [
-    "CHANNEL_MEAN",
-    "CHANNEL_STD",
-    "CLASS_NAMES",
-    "NAMES",
-    "NORMALIZATIONS",
-    "Dataset",
-    "array_hash",
-    "check_labels",
-    "known_hashes",
-    "load_cifar10",
-    "load_data",
-    "load_held_out",
-    "load_labels",
-    "load_sample",
-    "load_sample_held_out",
-    "load_test_labels",
-    "normalize",
-    "shift",
-]
-
 CLASS_NAMES = (
     "airplane",
     "automobile",

@@ -19,10 +19,18 @@ def predict(model: keras.Model, images: np.ndarray) -> np.ndarray:
 
 
 def accuracy_both_ways(model: keras.Model, images: np.ndarray, labels: np.ndarray) -> float:
-    """The accuracy of the mean of two logits, an image's and its mirror image's."""
+    """The accuracy of the mean of two logits, an image's and its mirror image's.
+
+    Args:
+        model: logits out. images: float32 (n, height, width, channels), normalised.
+        labels: integers (n,) or (n, 1).
+
+    Returns:
+        The share of images that are right, in [0, 1].
+    """
     both = (images, images[:, :, ::-1])
     one, other = (model.predict(each, batch_size=500, verbose=0) for each in both)
-    return float(np.mean((one + other).argmax(axis=1) == labels))
+    return float(np.mean((one + other).argmax(axis=1) == np.ravel(labels)))
 
 
 def pack_weights(model: keras.Model, images: np.ndarray, labels: np.ndarray) -> memoryview:

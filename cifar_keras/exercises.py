@@ -111,8 +111,9 @@ def compare(
     said = "no guess yet; write one into the cell above"
     if replies is not None and not (guess is None or guess is ...):
         known = ", ".join(map(str, replies))
-        # In a list, since a guess that has no hash is not found there.
-        said = f"{guess}: {replies[guess]}" if guess in list(replies) else f"choose one of {known}"
+        # Of others, a list has no hash, and an array is neither equal to a choice nor not.
+        chosen = isinstance(guess, str | numbers.Real) and guess in replies
+        said = f"{guess}: {replies[guess]}" if chosen else f"choose one of {known}"
     elif isinstance(guess, numbers.Real) and not isinstance(guess, bool):
         said = form.format(guess)
     elif not (guess is None or guess is ...):

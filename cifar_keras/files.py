@@ -80,7 +80,7 @@ def write(path: Path, content: bytes | memoryview) -> None:
 
     Raises:
         UserError: it cannot be written (full disk, no permission, a file in the folder's place);
-            what was there before is still there.
+            what was there before is still there, as it is if the process is killed.
     """
     temporary = path.parent / f".{path.name}.{os.getpid()}"
     try:
@@ -130,7 +130,10 @@ def lock(folder: Path) -> Iterator[bool]:
 
 
 def locked(folder: Path) -> bool:
-    """Whether another process has locked `folder`; writes nothing, so it may be read-only."""
+    """Whether another process has locked `folder`.
+
+    Writes nothing, so that the folder may be read-only; on Windows alone it asks by locking.
+    """
     try:
         import fcntl
     except ImportError:  # Windows: asks by locking

@@ -192,7 +192,7 @@ def grad_cam(model: keras.Model, images: np.ndarray, classes: np.ndarray, name: 
 
     Args:
         model: a chain of layers, logits out. images: as in `activations`.
-        classes: integers (n,), the class that is asked about for each image.
+        classes: integers (n,) or (n, 1), the class that is asked about for each image.
         name: name of a convolution or pooling layer.
 
     Returns:
@@ -205,7 +205,7 @@ def grad_cam(model: keras.Model, images: np.ndarray, classes: np.ndarray, name: 
     if len(layer.output.shape) != 4:
         raise UserError(f"layer {name} puts out no feature map; name a convolution or a pool")
     behind = model.layers[model.layers.index(layer) + 1 :]
-    chosen = ops.one_hot(np.asarray(classes), model.output_shape[-1])
+    chosen = ops.one_hot(np.ravel(classes), model.output_shape[-1])
 
     def logit_sum(points):
         (features,) = points
@@ -234,7 +234,8 @@ def perturb(images: np.ndarray, kind: str, strength: float) -> np.ndarray:
         uint8 of the same shape; values beyond 0..255 are cut off.
 
     Raises:
-        UserError: another kind, or another dtype.
+        UserError: another kind, or another dtype. TypeError, ValueError: a shift by what is no
+            whole number from 0.
     """
     if images.dtype != np.uint8:
         raise UserError(f"perturb takes uint8 pixels in 0..255, got {images.dtype}")

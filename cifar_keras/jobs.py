@@ -45,9 +45,9 @@ def run_here(name: str, jobs: int) -> None:
 
     print(environment.describe())
     described, lacking = _lacking(name)
-    at_once = min(jobs, len(lacking)) or 1
+    at_once = min(jobs, len(lacking))
     _check_memory(described, at_once)
-    threads, stop = machine.cores() // at_once, threading.Event()
+    threads, stop = machine.cores() // max(at_once, 1), threading.Event()
     with ThreadPoolExecutor(jobs) as pool:  # whose end waits for all processes
         try:
             _watch(
@@ -184,14 +184,16 @@ def _lacking(name):
 
 
 def _check_memory(described, jobs):
-    """Raises UserError if the free memory is too small for as many runs as the largest so far."""
+    """Raises UserError if the free memory is too small for that many runs at once."""
     recorded = [one.record.get("peak_memory_mb") for one in described.runs() if one.finished]
-    each, free = max(filter(None, recorded), default=MOST_MEMORY), machine.free_memory()
+    # The smallest: who trained several in one process recorded those before with each.
+    each, free = min(filter(None, recorded), default=MOST_MEMORY), machine.free_memory()
     if free is not None and jobs * each > free:
+        taken = f"{jobs} runs at once take" if jobs > 1 else "a run takes"
+        fewer = f"give --jobs {free // each}, or " if free >= each else ""
         raise UserError(
-            f"{jobs} runs at once take about {jobs * each:,} MB of memory, and {free:,} MB are "
-            f"free; {f'give --jobs {fewer}, or ' if (fewer := free // each) else ''}close other "
-            "programs"
+            f"{taken} about {jobs * each:,} MB of memory, and {free:,} MB are free; {fewer}close "
+            "other programs"
         )
 
 

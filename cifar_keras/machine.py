@@ -39,7 +39,7 @@ def cores() -> int:
 
 
 def free_memory() -> int | None:
-    """The memory that new processes can have, in MB; None where only Linux tells it."""
+    """The memory that new processes can have, in MB; None elsewhere than on Linux."""
     text = MEMINFO.read_text() if MEMINFO.exists() else ""
     found = re.search(r"^MemAvailable:\s*(\d+) kB$", text, re.MULTILINE)
     return int(found[1]) * 1024 // 10**6 if found else None

@@ -144,10 +144,10 @@ def build_whitened(
 
     The first convolution is frozen; `whiten` sets it from the training images. Each stage is a
     3x3 convolution, a 2x2 max-pool, batch normalisation without scale and the activation, then
-    the same without the pool until it has as many convolutions as it is deep. The largest value of
-    each channel goes to the classifier, whose logits are divided by 9. After Page, "How to train
-    your ResNet" (2019), and Jordan, arXiv 2404.00498, whose activation is GELU, which costs a CPU
-    more.
+    the same without the pool until it has as many convolutions as it is deep. Each channel's
+    largest value, or its mean, goes to the classifier, whose logits are divided by a number. After
+    Page, "How to train your ResNet" (2019), and Jordan, arXiv 2404.00498, whose activation is GELU,
+    which costs a CPU more.
 
     Args:
         input_shape, num_classes: as in `build_fully_connected`.
@@ -164,7 +164,7 @@ def build_whitened(
         whitening: False leaves the frozen convolution and its activation out.
         normalized: False gives the convolutions biases in place of batch normalisation.
         pooling: what each channel hands to the classifier, its "maximum" or its "mean".
-        divisor: what the logits are divided by, above 0.
+        divisor: what the logits are divided by, above 0; 9 is airbench's (arXiv 2404.00498).
 
     Returns:
         A Keras model, float32 images (n, *input_shape) to logits (n, num_classes); 146,112
@@ -289,9 +289,9 @@ def build(name: str, /, **arguments: Any) -> keras.Model:
 def architecture(model: keras.Model) -> list[list[Any]]:
     """What makes two networks the same, as lists that JSON can hold.
 
-    One entry for each layer but the input: its kind, name, output shape, weight
-    shapes and the settings that it has. Keras' own `get_config` would do, were it not for the
-    running numbers in it and for what new versions of Keras add to it.
+    One entry for each layer but the input: its kind, name, output shape, weight shapes, activation
+    (its name, or None) and the settings that it has. Keras' own `get_config` would do, were it not
+    for the running numbers in it and for what new versions of Keras add to it.
     """
     settings = (
         *("strides", "padding", "pool_size", "kernel_size", "rate", "epsilon", "use_bias"),
@@ -375,6 +375,8 @@ def _initializers(initialization, fan_in):
 def _kernel_initializer(initialization, fan_in):
     # torch.nn.Conv2d and torch.nn.Linear: kaiming_uniform_(a=sqrt(5)) is this same bound.
     bound = 1 / math.sqrt(fan_in)
+    # All are made, whichever is wanted: each draws a seed when it is made, so that with fewer of
+    # them the recorded seeds would begin with other weights.
     initializers = {
         "pytorch": keras.initializers.RandomUniform(-bound, bound),
         "keras": keras.initializers.GlorotUniform(),

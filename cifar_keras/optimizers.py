@@ -19,6 +19,11 @@ class CoupledAdam(keras.optimizers.Adam):
     to √v̂ behind it. In step t Keras' epsilon counts 1/√(1 - beta_2^t) times as much, 32 times in
     the first. It matters where gradients are as small as epsilon: a weight of 0.05 without any
     gradient of its own is below 0.001 after 212 steps here, after 113 there (l2 = 1e-6).
+
+    Args:
+        learning_rate, arguments: as `keras.optimizers.Adam` has them.
+        l2: how much of each weight is added to its gradient, at least 0.
+        epsilon: PyTorch's; Keras' own is 1e-7.
     """
 
     def __init__(
@@ -108,7 +113,7 @@ def orthogonalized(kernel: Tensor) -> Tensor:
 
 @keras.saving.register_keras_serializable(package="cifar_keras")
 class TriangularRate(keras.optimizers.schedules.LearningRateSchedule):
-    """A learning rate that rises from 0 in a straight line, then falls to 0 in another.
+    """A learning rate that rises from 0 in a straight line, then falls to 0 in another, and stays.
 
     Smith and Topin, arXiv 1708.07120.
 
@@ -122,7 +127,8 @@ class TriangularRate(keras.optimizers.schedules.LearningRateSchedule):
 
     def __call__(self, step):
         done = (keras.ops.cast(step, "float32") + 0.5) / self.steps
-        return self.peak * keras.ops.minimum(done / self.warmup, (1 - done) / (1 - self.warmup))
+        rate = self.peak * keras.ops.minimum(done / self.warmup, (1 - done) / (1 - self.warmup))
+        return keras.ops.maximum(rate, 0.0)  # else whoever trains on would climb the loss
 
     def get_config(self):
         return {"peak": self.peak, "warmup": self.warmup, "steps": self.steps}

@@ -174,11 +174,7 @@ def _translate(layer, shapes) -> tuple[str, dict[str, Any], dict[str, np.ndarray
         and name in ("linear", "relu", "silu")
         and all(getattr(layer, setting, value) == value for setting, value in wanted.items())
     ):
-        weights = {
-            weight.name: keras.ops.convert_to_numpy(weight)
-            for weight in layer.weights
-            if "seed" not in weight.path
-        }
+        weights = {weight.name: keras.ops.convert_to_numpy(weight) for weight in layer.weights}
         match layer:
             case layers.Conv2D(kernel_size=(size, other)) if size == other:
                 same = layer.padding == "same"

@@ -28,14 +28,12 @@ def image_grid(
         class_names: names of the classes in order.
     """
     rows = len(class_names)
+    bare = {"xticks": [], "yticks": [], "frameon": False}  # places without an image, too
     figure, axes = style.subplots(
-        0.72 * columns + 1.3, 0.72 * rows + 0.5, rows, columns, squeeze=False
+        0.72 * columns + 1.3, 0.72 * rows + 0.5, rows, columns, squeeze=False, subplot_kw=bare
     )
     chosen = [np.flatnonzero(np.ravel(labels) == row)[:columns] for row in range(rows)]
     for row, name in enumerate(class_names):
-        for axis in axes[row]:
-            axis.set(xticks=[], yticks=[])
-            axis.spines[:].set_visible(False)
         for axis, image in zip(axes[row], images[chosen[row]], strict=False):
             style.picture(axis, image)
         axes[row][0].set_ylabel(name, rotation=0, ha="right", va="center")
@@ -110,7 +108,7 @@ def comparison(runs: Runs, reference: Mapping[str, History] | None = None) -> Fi
     style.legend_below(figure)
     places = ("Above, ", "below, ") if reference else ("",)
     findings = [place + _finding(shown) for place, (shown, _) in zip(places, rows, strict=True)]
-    figure.suptitle(";\n".join([findings[0][0].upper() + findings[0][1:], *findings[1:]]))
+    figure.suptitle(style.capital(";\n".join(findings)))
     figure.set_label(
         f"Test accuracy left and test cross-entropy right, over the epochs: "
         f"{', '.join(STYLES[v].label for v in runs)}"

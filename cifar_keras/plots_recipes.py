@@ -180,7 +180,7 @@ def race(histories: Mapping[str, Sequence[tuple[float, float]]]) -> Figure:
     """Validation accuracy over the seconds of training, for nets that had the same time.
 
     Args:
-        histories: `{net: [(seconds, accuracy), ...]}`, the reference project's net first.
+        histories: `{net: [(seconds, accuracy), ...]}` of two nets, the reference project's first.
     """
     figure, axis = style.subplots(7, 3.6)
     for (name, points), color, line in zip(

@@ -67,7 +67,7 @@ def disagreements(counts: Mapping[str, tuple[int, int, int, int]]) -> Figure:
         counts: `{comparison: (both right, only the first, only the second, both wrong)}`.
     """
     figure, axis = style.subplots(9, 0.7 * len(counts) + 1.6)
-    colors = {"both right": "#dddddd", "only the first": SKY, "only the second": PURPLE}
+    colors = {"both right": style.GRID, "only the first": SKY, "only the second": PURPLE}
     for row, parts in enumerate(counts.values()):
         edges = np.cumsum([0, *parts]) / sum(parts)
         for part, (label, color) in enumerate((colors | {"both wrong": "#f4f4f4"}).items()):
@@ -204,7 +204,7 @@ def best_epoch(history: History) -> Figure:
     accuracy = 100 * np.array(results.column(history, "test_accuracy"))
     epochs = np.arange(1, len(accuracy) + 1)
     tenth, best = math.ceil(len(epochs) / 10), accuracy.argmax()
-    final = accuracy[-tenth:].mean()
+    final = 100 * results.final(history, "test_accuracy")
     figure, axis = style.subplots(7, 3.6)
     axis.plot(epochs, accuracy, color=SKY, linewidth=1.4)
     axis.plot([epochs[-tenth] - 0.5, epochs[-1]], [final] * 2, color=INK, linewidth=3)

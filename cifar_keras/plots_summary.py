@@ -1,5 +1,6 @@
 """What recorded runs come to: the course in one picture for the README, and any study in one."""
 
+import itertools
 import math
 from typing import Any
 
@@ -73,7 +74,8 @@ def curves(runs: results.Runs, images: str = "test") -> Figure:
     of_variants = [list(by_seed.values()) for by_seed in runs.values()]
     once = any(math.isnan(row["test_loss"]) for row in of_variants[0][0])
     lines, final = "training" if once else images, {}
-    for histories, look, marker in zip(of_variants, _looks(runs), MARKERS, strict=False):
+    looks = zip(_looks(runs), itertools.cycle(MARKERS), strict=False)
+    for histories, (look, marker) in zip(of_variants, looks, strict=True):
         epochs = results.column(histories[0], "epoch")
         end: Any = {"marker": marker, "markersize": 8, "color": look.color}
         for axis, quantity in zip(axes, ("accuracy", "loss"), strict=True):

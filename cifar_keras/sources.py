@@ -255,7 +255,8 @@ def load() -> tuple[Arrays, Path]:
     """The full CIFAR-10 and the path it came from; downloads it if there is no verified copy.
 
     Progress goes to stderr. Of many processes that do this at once, one downloads and the others
-    wait for it. Where there is a copy, nothing is written and nothing locked.
+    wait for it. Where there is a copy, nothing is written and nothing locked; a damaged one at
+    `cache_path` is replaced.
 
     Returns:
         The arrays as `read_verified` returns them, and a file or folder.

@@ -184,6 +184,8 @@ def load(name: str) -> Study:
             logits = study.build(variant).output_shape[-1]  # or its arguments are unfit
             if logits < len(data.CLASS_NAMES):
                 raise UserError(f"variant {variant} has {logits} logits, fewer than classes")
+        if unplanned := sorted(set(study.keep_weights) - set(study.seeds)):
+            raise UserError(f"keep_weights names seed {unplanned[0]}, which is not among seeds")
         return study
     except Exception as error:  # building a net may raise nearly anything
         raise UserError(f"{path} does not describe a study ({error}); mend it") from error
@@ -388,7 +390,7 @@ def state(study: Study, one: Run) -> str:
 
 
 def _commit():
-    """The checkout's commit, with "+" if the package differs from it; None outside git."""
+    """The checkout's commit, with "+" if the package differs from it; None where it is none."""
 
     def git(*arguments):
         return subprocess.run(
@@ -400,6 +402,8 @@ def _commit():
         ).stdout.strip()
 
     try:
+        if Path(git("rev-parse", "--show-toplevel")).resolve() != files.CHECKOUT.resolve():
+            return None  # of a repository around it
         return git("rev-parse", "HEAD") + ("+" if git("status", "--porcelain", ".") else "")
     except (OSError, subprocess.CalledProcessError):
         return None

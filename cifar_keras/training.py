@@ -97,7 +97,6 @@ class Recipe:
             raise UserError(
                 "kernel_rate needs SGD, and a momentum of 0 means Adam; give the recipe a momentum"
             )
-
         if self.kernel_rate and not self.learning_rate:
             raise UserError("kernel_rate is relative to learning_rate, which is 0; give it a rate")
 
@@ -189,7 +188,8 @@ class ShuffledBatches(keras.utils.PyDataset):
 
     def release(self) -> None:
         """Lets the images go: TensorFlow keeps the batches for as long as the process lives."""
-        self.images = self.images[:0].copy()  # a slice would hold them
+        # Empty, in case that TensorFlow asks for one batch more; a slice would hold the images.
+        self.images, self.order = self.images[:0].copy(), self.order[:0]
 
     def __len__(self):
         return math.ceil(len(self.images) / self.batch_size)
@@ -307,8 +307,8 @@ def fit(
             callbacks=[EpochOrder(batches), recorder, *([Progress(model.name)] if verbose else [])],
         )
     finally:
+        batches.release()
         terminal.end_line()  # an error or Ctrl-C leaves the progress line open
-    batches.release()
     return recorder.rows
 
 
@@ -348,7 +348,10 @@ def train(
         arrays, recipe, seed, directory, verbose: as in `fit`.
 
     Returns:
-        (model, history).
+        (model, history), the history as `fit` returns it.
+
+    Raises:
+        UserError: as `models.build` and `fit` do.
     """
     check_seed(seed)
     keras.utils.set_random_seed(seed)

@@ -103,6 +103,7 @@ def test_a_guess_stands_beside_the_measurement(capsys, guess, first):
         (..., "your guess: no guess yet; write one into the cell above"),
         ("neither", "your guess: choose one of same, other"),
         (["same"], "your guess: choose one of same, other"),
+        (np.array(["same", "other"]), "your guess: choose one of same, other"),
     ],
 )
 def test_a_choice_gets_a_reply_of_its_own(capsys, guess, first):

@@ -139,6 +139,13 @@ class TestMaps:
         assert expected.any()
         assert np.allclose(found, expected, atol=1e-5)
 
+    def test_grad_cam_takes_labels_as_they_are_loaded(self, pooled, images):
+        flat, loaded = (
+            inspection.grad_cam(pooled, images, labels, "pool_4")
+            for labels in (LABELS[:3].ravel(), LABELS[:3].reshape(-1, 1))
+        )
+        np.testing.assert_array_equal(flat, loaded)
+
     def test_grad_cam_leaves_dropout_out(self, images):
         model = models.build_average_pooling_dropout()
         once, again = (

@@ -131,4 +131,5 @@ def test_the_rate_rises_and_falls_in_straight_lines():
     rates = [float(array(rate(step))) for step in range(40)]
     np.testing.assert_allclose(rates[:10], np.arange(0.1, 2, 0.2), rtol=1e-5)
     np.testing.assert_allclose(rates[10:], 2 * (29.5 - np.arange(30)) / 30, rtol=1e-5)
+    assert float(array(rate(60))) == 0, "whoever trains on should not climb the loss"
     assert optimizers.TriangularRate(**rate.get_config())(7) == rate(7)

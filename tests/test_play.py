@@ -144,6 +144,12 @@ def saved(folder, *inside, shape=(32, 32, 3)):
     return path
 
 
+def test_a_layer_may_have_seed_in_its_name():
+    convolution = layers.Conv2D(4, 3, name="seed_conv")
+    [described], _ = play.describe(keras.Sequential([keras.Input((32, 32, 3)), convolution]))
+    assert described["floats"].keys() == {"kernel", "bias"}
+
+
 def test_a_net_of_ones_own_is_added(tmp_path, capsys):
     path = saved(tmp_path, layers.Conv2D(4, 3, activation="relu"), layers.MaxPooling2D())
     out = tmp_path / "folder" / "page.html"

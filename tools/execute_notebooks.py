@@ -18,7 +18,7 @@ from nbclient import NotebookClient
 
 def last_state(text):
     """What a terminal shows of a text once every carriage return has been obeyed."""
-    return "\n".join(re.split(r"\r+", line)[-1] for line in text.split("\n"))
+    return "\n".join(re.split(r"\r+", line.rstrip("\r"))[-1] for line in text.split("\n"))
 
 
 def computed():

@@ -34,7 +34,7 @@ def tables():
         "values": claims.side_by_side(full, reference),
         "fast": results.fast_table(
             {name: recorded(name) for name in fast},
-            best.count_params(),
+            models.trainable_parameters(best),
             {name: right_by_variant(results.RESULTS / name)[name] for name in fast},
         ),
     }
