@@ -10,6 +10,9 @@ def pytest_xdist_make_scheduler(config, log):
     """Which tests stay together in one process: those of a module or class, with two exceptions."""
     from xdist.scheduler import LoadScopeScheduling
 
+    if config.getvalue("dist") != "loadscope":
+        return None
+
     class Scheduling(LoadScopeScheduling):
         def _split_scope(self, nodeid):
             scope = super()._split_scope(nodeid)
@@ -17,8 +20,8 @@ def pytest_xdist_make_scheduler(config, log):
                 return "notebooks/03 to 06"  # the last reads what the others leave in runs/
             if lesson := re.search(r"test_lessons\.py::(\w+::)?\w+\[(\d\d)[_-]", nodeid):
                 return f"test_lessons {lesson[2]}"  # the longest module, which both share
-            if scope == "tests/test_memory.py":
-                return "tests/test_callbacks.py"  # a long test by itself would come last, alone
+            if scope in ("tests/test_memory.py", "tests/test_jobs.py"):
+                return "tests/test_callbacks.py"  # few and long: by themselves they would come last
             return scope
 
     return Scheduling(config, log)

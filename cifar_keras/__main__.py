@@ -315,18 +315,20 @@ def main(argv: list[str] | None = None) -> int:
             return _run(argv)
         finally:
             sys.stdout.flush()
-            gc.collect()  # TensorFlow warns of what an error left to the interpreter's end
     except BrokenPipeError:
         # Python would complain once more when it flushes stdout at its end.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
     except OSError as error:  # a name that is too long, a full disk behind stdout
-        where = f" {error.filename}" if error.filename else ""
-        print(f"error:{where}: {error.strerror}; name another place, or make room", file=sys.stderr)
+        where = f"{error.filename}: " if error.filename else ""
+        said = f"{where}{error.strerror or error}"
+        print(f"error: {said}; name another place, or make room", file=sys.stderr)
         with contextlib.suppress(OSError):
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 2
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    status = main()
+    gc.collect()  # TensorFlow warns of what an error left to the interpreter's end
+    sys.exit(status)

@@ -15,7 +15,7 @@ from matplotlib.text import Text
 # environment first, as everywhere: the processes that tests start inherit its settings, and have to
 # compute the same digits.
 from cifar_keras import environment  # noqa: F401  isort: skip
-from small_study import FAST, NARROW, plan
+from small_study import FAST, NARROW, eagerly, plan
 
 from cifar_keras import data, study
 
@@ -38,7 +38,8 @@ def small():
 def small_sample(small, monkeypatch):
     """The same in the place of whatever `data.load_data` would load."""
     monkeypatch.setattr(data, "load_data", lambda name=None: small)
-    return small
+    with eagerly():
+        yield small
 
 
 @pytest.fixture
@@ -51,7 +52,7 @@ def planned(small_sample, tmp_path):
 def trained(small, tmp_path_factory):
     """The small study, trained once: (its folder, its runs)."""
     folder = tmp_path_factory.mktemp("trained") / "study"
-    with pytest.MonkeyPatch.context() as patch:
+    with pytest.MonkeyPatch.context() as patch, eagerly():
         patch.setattr(data, "load_data", lambda name=None: small)
         return folder, study.run(plan(folder), verbose=False)
 
@@ -140,7 +141,6 @@ def texts_of(figure):
     The contrast of its colour with the median of the pixels behind it, from 1 to 21 (WCAG 2.1).
     """
     canvas, texts = FigureCanvasAgg(figure), []
-    canvas.draw()
     with mock.patch.object(Text, "draw", lambda text, renderer: texts.append(text)):
         canvas.draw()  # everything but the texts
     pixels = np.flipud(canvas.buffer_rgba())[..., :3] / 255

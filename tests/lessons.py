@@ -1,5 +1,6 @@
 """What tests of the lessons share: their cells, and how these are run without a kernel."""
 
+import functools
 import re
 from pathlib import Path
 
@@ -11,7 +12,9 @@ PATHS = sorted((ROOT / "notebooks").glob("[0-9]*.ipynb"))
 SOLUTION = re.compile(r"^( *)### BEGIN SOLUTION\n.*?### END SOLUTION$", re.DOTALL | re.MULTILINE)
 
 
+@functools.cache
 def read(path):
+    """A lesson; whoever changes it copies it first."""
     return nbformat.read(path, as_version=4)
 
 

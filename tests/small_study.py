@@ -1,7 +1,9 @@
 """A small study, planned or trained, and what tests do to its folders."""
 
+import contextlib
 import dataclasses
 import json
+from unittest import mock
 
 import keras
 
@@ -28,6 +30,21 @@ FILES = {"history.csv", "predictions.csv", "run.json", "weights.npz"}
 
 def array(tensor):
     return keras.ops.convert_to_numpy(tensor)
+
+
+@contextlib.contextmanager
+def eagerly():
+    """TensorFlow does not trace networks compiled in it, which takes longer than a few steps."""
+    compiled = keras.Model.compile
+
+    def eager(model, *arguments, **options):
+        return compiled(model, *arguments, **{"run_eagerly": True} | options)
+
+    if keras.backend.backend() == "tensorflow":
+        with mock.patch.object(keras.Model, "compile", eager):
+            yield
+    else:
+        yield
 
 
 def plan(folder):

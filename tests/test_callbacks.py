@@ -12,6 +12,7 @@ import keras
 import numpy as np
 import pytest
 from nbval.plugin import get_sanitize_patterns
+from small_study import eagerly
 
 from cifar_keras import callbacks, environment, models, training
 from cifar_keras.errors import UserError
@@ -95,6 +96,7 @@ def test_it_is_sanitized_to_the_same_text(sanitize):
     assert sanitize("12.5% of 1/2 images\n") == "12.5% of 1/2 images\n"
 
 
+@eagerly()
 def test_of_a_real_training(small, monkeypatch, sanitize):
     output = Terminal()
     with redirect_stdout(output):
@@ -130,6 +132,7 @@ def test_of_an_unknown_number_of_steps_knows_it_after_an_epoch():
 )
 @pytest.mark.parametrize("validation", [True, False])
 @pytest.mark.filterwarnings("ignore:Your input ran out of data")  # it is told so on purpose
+@eagerly()
 def test_of_any_net_and_a_generator(metrics, figures, validation):
     """The form is the reader's: metrics, validation and the number of steps are his choice."""
     model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1, "sigmoid")])
@@ -149,6 +152,7 @@ def test_of_any_net_and_a_generator(metrics, figures, validation):
     assert re.fullmatch(rf"mine ██████████  1/1  {figures}  \d+ s\n", output.getvalue())
 
 
+@eagerly()
 def test_the_line_ends_before_an_error(small):
     output = Terminal()
     with redirect_stdout(output), pytest.raises(UserError, match="no longer a number"):
@@ -173,6 +177,7 @@ def test_an_encoding_that_lacks_the_bar_gets_an_ascii_one(encoding):
 # --- The recorder --------------------------------------------------------------------------------
 
 
+@eagerly()
 def test_a_training_that_moved_says_what_computed_which_epochs(tmp_path, monkeypatch):
     here = {
         "backend": keras.backend.backend(),
@@ -217,6 +222,7 @@ def test_every_figure_must_be_a_number(key, value):
     assert recorder.rows == []
 
 
+@eagerly()
 def test_keras_own_lines_are_sanitized_to_one_whatever_their_number(capsys, sanitize):
     shown = set()
     for epochs, patience in ((1, 9), (3, 9), (9, 0)):

@@ -1,5 +1,6 @@
 """Whether a term is explained before it is used."""
 
+import functools
 import re
 
 import pytest
@@ -14,6 +15,7 @@ TERMS = {
 EVERYDAY = {"holds", "kernel", "rate", "unit", "weight", "whole", "with holes"}
 
 
+@functools.cache
 def words(path):
     """A lesson's prose without code, formulas and links, whose texts name other lessons."""
     text = "\n".join(prose(path))

@@ -28,12 +28,16 @@ STUDIES = {
         keep_weights = [0]
         recipe = { epochs = 4, batch_size = 256, learning_rate = 0.01, momentum = 0.9 }
         [variants]
-        narrow = { model = "whitened", widths = [8, 16] }
-        moved = { model = "whitened", widths = [8, 8], recipe = { mirror = true } }
+        narrow = { model = "whitened", widths = [8, 16], depths = [1, 1] }
+        moved = { model = "whitened", widths = [8, 8], depths = [1, 1], recipe = { mirror = true } }
     """,
     "two": """
         base = "one"
-        variants = { diverging = { model = "whitened", recipe = { learning_rate = 1e30 } } }
+        [variants.diverging]
+        model = "whitened"
+        widths = [8]
+        depths = [1]
+        recipe = { learning_rate = 1e30 }
     """,
     "cluster": 'base = "one"',
     "long": 'base = "one"\nrecipe = { epochs = 1000 }',
@@ -147,7 +151,7 @@ def test_jobs_train_what_a_single_process_does_though_a_run_fails(
         printed, said = process.communicate()
     assert process.returncode == 2
     assert said == (
-        "error: diverging-seed0: the loss is no longer a number in epoch 1. Try a lower learning "
+        "error: diverging-seed0: the loss is no longer a number in epoch 1; try a lower learning "
         "rate.\n"
         "error: 1 of 3 runs failed, as said above; the same command goes on with them\n"
     )
@@ -241,12 +245,22 @@ def test_jobs_are_one_to_as_many_as_there_are_cores(command, monkeypatch):
     )
 
 
+def test_a_run_takes_what_the_smallest_took(command, monkeypatch):
+    """Those that were recorded by one process after the other hold the data of all before them."""
+    monkeypatch.setattr(machine, "free_memory", lambda: 3000)
+    taken = iter([2000, 2600, 3200])
+    runs = [SimpleNamespace(finished=True, record={"peak_memory_mb": mb}) for mb in taken]
+    jobs._check_memory(SimpleNamespace(runs=lambda: runs), 1)
+    with pytest.raises(UserError, match="2 runs at once take about 4,000 MB .*give --jobs 1, or"):
+        jobs._check_memory(SimpleNamespace(runs=lambda: runs), 2)
+
+
 def test_memory_that_does_not_suffice_is_known_by_what_is_recorded(command, monkeypatch):
     monkeypatch.setattr(machine, "free_memory", lambda: 99)
     used = results.Run("", 0, command.folder / "average_pooling-seed3").record["peak_memory_mb"]
     each = used or jobs.MOST_MEMORY
     assert command("--jobs", "1") == (
-        f"1 runs at once take about {each:,} MB of memory, and 99 MB are free; close other programs"
+        f"a run takes about {each:,} MB of memory, and 99 MB are free; close other programs"
     )
 
 
@@ -307,6 +321,10 @@ def test_without_the_package_it_says_what_to_install(command, monkeypatch):
 @pytest.mark.skipif(not importlib.util.find_spec("distributed"), reason="needs distributed")
 @pytest.mark.parametrize("address", ["tcp://127.0.0.1:1", "nothing:like:it"])
 def test_a_scheduler_that_is_not_there_is_one_line(command, monkeypatch, address):
+    import distributed
+
+    client = distributed.Client
+    monkeypatch.setattr(distributed, "Client", lambda address, timeout: client(address, timeout=1))
     assert command("--scheduler", address) == (
         f"no Dask scheduler answers at {address}; start one with `dask scheduler`, or mend the "
         "address"

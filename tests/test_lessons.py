@@ -26,6 +26,7 @@ from lessons import (
     setup_of,
     tags,
 )
+from small_study import eagerly
 
 from cifar_keras import exercises
 
@@ -187,14 +188,16 @@ def after_setup(path):
 
 
 @contextlib.contextmanager
-def eagerly():
-    """Networks that are compiled within it are not traced, which takes longer than a few steps."""
-    compiled = keras.Model.compile
+def in_large_batches():
+    """Networks answer 500 images at once: 32 at once take longer, where nothing is traced."""
 
-    def eager(model, *arguments, **options):
-        return compiled(model, *arguments, **{"run_eagerly": True} | options)
+    def large(original):
+        return lambda model, *given, **options: original(
+            model, *given, **{"batch_size": 500} | options
+        )
 
-    with mock.patch.object(keras.Model, "compile", eager):
+    evaluate, predict = keras.Model.evaluate, keras.Model.predict
+    with mock.patch.multiple(keras.Model, evaluate=large(evaluate), predict=large(predict)):
         yield
 
 
@@ -205,7 +208,7 @@ def hint(path, answer, check):
         namespace[name] = namespace[name][:FEW].copy()
     if "EPOCHS" in namespace:
         namespace["EPOCHS"] = EPOCHS
-    with eagerly(), pytest.raises(exercises.Hint) as caught:
+    with eagerly(), in_large_batches(), pytest.raises(exercises.Hint) as caught:
         run(answer, check, namespace=namespace)
     assert "\n" not in str(caught.value)
     return str(caught.value)

@@ -2,6 +2,7 @@
 
 import dataclasses
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -250,6 +251,12 @@ def test_a_run_that_meets_the_test_images_once_is_unfinished_before_not_damaged(
     assert study.status(planned)[0].endswith("interrupted, 1 of 2 epochs done")
 
 
+def test_a_repository_around_the_checkout_is_not_its_commit(monkeypatch, tmp_path):
+    assert re.fullmatch(r"[0-9a-f]{40}\+?", study._commit())
+    monkeypatch.setattr(files, "CHECKOUT", tmp_path)
+    assert study._commit() is None
+
+
 def test_one_run_of_a_study_is_a_study(planned):
     one = planned.only("average_pooling_no_classifier-seed3")
     assert one.runs() == planned.runs()[1:]
@@ -272,7 +279,6 @@ def test_a_file_in_the_folders_place_is_an_error(planned):
 def test_described_studies_can_be_built(name):
     described = study.load(name)
     assert described.folder == results.RESULTS / name
-    assert set(described.keep_weights) <= set(described.seeds)
     for variant in described.variants:
         model = described.build(variant)
         assert model.name == variant
@@ -383,6 +389,7 @@ def test_what_has_a_default_may_be_left_out(write):
         ("[0, 4294967295]", "0", "seeds is 0; give"),
         ("classifier = false", "num_classes = 9", "other has 9 logits, fewer than classes"),
         ("keep_weights = [0]", "keep_weights = [0.5]", "keep_weights is (0.5,); give"),
+        ("keep_weights = [0]", "keep_weights = [7]", "keep_weights names seed 7, which is not"),
         ("= false\n\n", '= "no"\n\n', "mixed_precision is 'no'; give true or false"),
         ("mixed_precision", "mixed", "there is no 'mixed' in a study"),
         ("data =", "folder = 'x'\ndata =", "there is no 'folder' in a study"),

@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from small_study import FAST, NARROW, array
+from small_study import FAST, NARROW, array, eagerly
 
 from cifar_keras import data, histories, models, optimizers, results, training
 from cifar_keras.errors import UserError
@@ -110,16 +110,25 @@ def unbroken(small):
     return train(small, LONG, seed=5)
 
 
-def test_history_depends_on_seed_and_penalty_and_on_nothing_else(small, unbroken):
+@pytest.fixture(scope="module")
+def untraced(small):
+    """The same, for what does not depend on how TensorFlow computes."""
+    with eagerly():
+        return train(small, LONG, seed=5)
+
+
+@eagerly()
+def test_history_depends_on_seed_and_penalty_and_on_nothing_else(small, untraced):
     np.random.seed(9)
     keras.utils.set_random_seed(9)
-    assert train(small, SHORT, seed=5) == unbroken[:2]
-    assert [row["epoch"] for row in unbroken] == [1, 2, 3, 4]
+    assert train(small, SHORT, seed=5) == untraced[:2]
+    assert [row["epoch"] for row in untraced] == [1, 2, 3, 4]
     other = train(small, ONE, seed=6) + train(small, recipe_of(1, weight_decay=10), seed=5)
-    assert len({row["test_loss"] for row in [unbroken[0], *other]}) == 3
+    assert len({row["test_loss"] for row in [untraced[0], *other]}) == 3
 
 
 @pytest.mark.parametrize("initialization", ["pytorch", "keras"])
+@eagerly()
 def test_recipe_reaches_the_model(initialization):
     images, labels = np.zeros((8, 32, 32, 3), "uint8"), np.zeros((8, 1), "uint8")
     recipe = training.Recipe(
@@ -134,9 +143,8 @@ def test_recipe_reaches_the_model(initialization):
 
 def test_training_learns(small):
     (images, labels), test = small
-    recipe = training.Recipe(epochs=12, batch_size=32, initialization="keras")
     # 32 images, by heart: the loss on them falls well below that of guessing.
-    history = train(((images[:32], labels[:32]), test), recipe, variant="average_pooling")
+    history = train(((images[:32], labels[:32]), test), recipe_of(12, 32), rate=0.0)
     assert history[-1]["training_loss"] < 0.9 * history[0]["training_loss"]
 
 
@@ -256,7 +264,7 @@ def test_training_takes_the_batches_as_they_come(small, monkeypatch):
             return super().__getitem__(batch)
 
     monkeypatch.setattr(training, "ShuffledBatches", Watched)
-    train(small, training.Recipe(epochs=3, batch_size=26), variant="average_pooling")
+    train(small, recipe_of(epochs=3, batch_size=26))
     first = taken.index("epoch 0", 1)  # before it, Keras looks at one batch or two
     assert taken[first:] == [x for k in range(3) for x in (f"epoch {k}", *range(5))]
 
@@ -333,7 +341,8 @@ def test_killed_training_goes_on_as_if_unbroken(
 def finished(small, tmp_path_factory):
     """History and files of a finished training of one epoch."""
     folder = tmp_path_factory.mktemp("finished")
-    history = train(small, ONE, directory=folder)
+    with eagerly():
+        history = train(small, ONE, directory=folder)
     return history, {path.name: path.read_bytes() for path in folder.iterdir()}
 
 
@@ -452,13 +461,15 @@ def test_damaged_checkpoint_is_named_and_left(small, resumable, damage):
 # --- What goes wrong ----------------------------------------------------------------------------
 
 
+@eagerly()
 def test_diverging_loss_is_an_error(small, tmp_path):
     recipe = recipe_of(epochs=3, learning_rate=1e20)
-    with pytest.raises(UserError, match=r"no longer a number in epoch 1\. Try a lower"):
+    with pytest.raises(UserError, match=r"no longer a number in epoch 1; try a lower"):
         train(small, recipe, directory=tmp_path / "run")
 
 
-def test_epochs_before_a_diverging_one_are_kept(small, tmp_path, monkeypatch, unbroken):
+@eagerly()
+def test_epochs_before_a_diverging_one_are_kept(small, tmp_path, monkeypatch, untraced):
     finish = training.Recorder.on_epoch_end
 
     def spoilt(self, epoch, logs):
@@ -469,7 +480,7 @@ def test_epochs_before_a_diverging_one_are_kept(small, tmp_path, monkeypatch, un
         with pytest.raises(UserError, match="no longer a number in epoch 3"):
             train(small, LONG, seed=5, directory=tmp_path)
     assert len((tmp_path / "history.csv").read_text().splitlines()) == 3
-    assert train(small, LONG, seed=5, directory=tmp_path) == unbroken
+    assert train(small, LONG, seed=5, directory=tmp_path) == untraced
 
 
 def fill(monkeypatch, function, writes):
@@ -490,7 +501,8 @@ def fill(monkeypatch, function, writes):
 
 # Full before the third checkpoint, and between it and its history.
 @pytest.mark.parametrize(("function", "writes"), [("write_bytes", 4), ("replace", 5)])
-def test_full_disk_loses_nothing(small, tmp_path, monkeypatch, unbroken, function, writes):
+@eagerly()
+def test_full_disk_loses_nothing(small, tmp_path, monkeypatch, untraced, function, writes):
     folder = tmp_path / "run"
     with monkeypatch.context() as patch:
         fill(patch, function, writes)
@@ -498,7 +510,7 @@ def test_full_disk_loses_nothing(small, tmp_path, monkeypatch, unbroken, functio
             train(small, LONG, seed=5, directory=folder)
     assert written(folder) == ["checkpoint.npz", "history.csv"]
     assert len((folder / "history.csv").read_text().splitlines()) == 3
-    assert train(small, LONG, seed=5, directory=folder) == unbroken
+    assert train(small, LONG, seed=5, directory=folder) == untraced
 
 
 @pytest.mark.parametrize("which", [0, 1])
@@ -521,6 +533,7 @@ def test_unfit_labels_are_refused(small, tmp_path, which, change, message):
     assert not (tmp_path / "run").exists()
 
 
+@eagerly()
 def test_without_classifier_labels_may_go_to_255(small):
     (images, labels), test = small
     arrays = (images, labels + np.uint8(246)), test
@@ -544,7 +557,7 @@ def test_the_images_are_let_go_after_the_training(small, monkeypatch):
         return result
 
     monkeypatch.setattr(data, "normalize", normalize)
-    training.train("average_pooling", small, ONE, verbose=False)
+    train(small, ONE)
     gc.collect()
     assert [reference() is None for reference in normalized] == [True, True]
 
@@ -552,6 +565,7 @@ def test_the_images_are_let_go_after_the_training(small, monkeypatch):
 # --- The fast nets' recipe -----------------------------------------------------------------------
 
 
+@eagerly()
 def test_a_checkpoint_with_what_is_now_off_is_refused(small, tmp_path):
     training.train("whitened", small, FAST, directory=tmp_path, verbose=False, **NARROW)
     for off in ({"mirror": False}, {"translation": 0}):
@@ -560,6 +574,7 @@ def test_a_checkpoint_with_what_is_now_off_is_refused(small, tmp_path):
             training.train("whitened", small, other, directory=tmp_path, verbose=False, **NARROW)
 
 
+@eagerly()
 def test_the_rate_reaches_the_optimizer(small):
     model = models.build("whitened", **NARROW)
     training.fit(training.compile_model(model, FAST), small, FAST, verbose=False)
@@ -570,6 +585,7 @@ def test_the_rate_reaches_the_optimizer(small):
     assert float(array(model.optimizer.learning_rate)) == pytest.approx(beyond, rel=1e-3)
 
 
+@eagerly()
 def test_smoothed_labels_are_trained_on_and_whole_ones_measured(small, monkeypatch):
     smoothed = dataclasses.replace(FAST, epochs=1, learning_rate=1e-9, label_smoothing=0.2)
     fed = []
@@ -633,6 +649,7 @@ def test_resumed_training_is_an_unbroken_one(small, recipe, tmp_path, monkeypatc
         assert np.array_equal(array(one), array(other))
 
 
+@eagerly()
 def test_the_test_images_are_looked_at_once(small, tmp_path):
     once = dataclasses.replace(FAST, test_once=True)
     _, history = training.train(

@@ -153,7 +153,10 @@ def three_most_likely(probabilities):
         (
             "trained on the validation images",
             changed(
-                BETTER, ("fit(x_train, y_train,", "fit(x_val, y_val,"), ("epochs=2", "epochs=15")
+                BETTER,
+                ("fit(x_train, y_train,", "fit(x_val, y_val,"),
+                ("epochs=2", "epochs=15"),
+                ('metrics=["accuracy"]', 'metrics=["accuracy"], run_eagerly=False'),
             ),
             "which images did fit see",
         ),
