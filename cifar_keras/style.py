@@ -21,7 +21,7 @@ from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
-from matplotlib.ticker import MaxNLocator, PercentFormatter
+from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from cifar_keras import files
 
@@ -73,10 +73,10 @@ def grid(axis: Axes, direction: Literal["x", "y"] = "y") -> None:
 
 
 def percent(axis: Axis) -> None:
-    """Shares of 1 along `axis.xaxis` or `axis.yaxis` as whole percents."""
+    """Shares of 1 along `axis.xaxis` or `axis.yaxis` as percents, whole ones if there is room."""
     if axis.get_scale() == "linear":
         axis.set_major_locator(MaxNLocator(7, steps=[1, 2, 5, 10]))  # not 2.5%
-    axis.set_major_formatter(PercentFormatter(1, decimals=0))
+    axis.set_major_formatter(FuncFormatter(lambda share, _: f"{100 * share:.4g}%"))
 
 
 def capital(text: str) -> str:
