@@ -130,6 +130,7 @@ WRONG = {
             BETWEEN.replace("GlobalAveragePooling2D()", "AveragePooling2D(2), layers.Flatten()")
             .replace("fit(x_train, y_train,", "fit(x_val, y_val,")
             .replace("epochs=1", "epochs=15")
+            .replace("learning_rate=1e-3", "learning_rate=5e-3")
             .replace('metrics=["accuracy"]', 'metrics=["accuracy"], run_eagerly=False'),
             "which did fit see",
         ),
