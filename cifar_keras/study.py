@@ -184,8 +184,6 @@ def load(name: str) -> Study:
             logits = study.build(variant).output_shape[-1]  # or its arguments are unfit
             if logits < len(data.CLASS_NAMES):
                 raise UserError(f"variant {variant} has {logits} logits, fewer than classes")
-        if unplanned := sorted(set(study.keep_weights) - set(study.seeds)):
-            raise UserError(f"keep_weights names seed {unplanned[0]}, which is not among seeds")
         return study
     except Exception as error:  # building a net may raise nearly anything
         raise UserError(f"{path} does not describe a study ({error}); mend it") from error
