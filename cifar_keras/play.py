@@ -103,7 +103,8 @@ def round_kernel(kernel: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         (int8 of the same shape, -127 to 127; float32 (filters,): a filter's largest number / 127).
     """
     largest = np.abs(kernel).reshape(-1, kernel.shape[-1]).max(axis=0)
-    factors = (np.where(largest > 0, largest, 127) / 127).astype(np.float32)
+    least = 127 * np.finfo(np.float32).tiny  # what is smaller some processors take for 0
+    factors = (np.where(largest >= least, largest, 127) / 127).astype(np.float32)
     return np.rint(kernel / factors).astype(np.int8), factors
 
 

@@ -152,7 +152,7 @@ def test_jobs_train_what_a_single_process_does_though_a_run_fails(
     assert process.returncode == 2
     assert said == (
         "error: diverging-seed0: the loss is no longer a number in epoch 1; try a lower learning "
-        "rate.\n"
+        "rate\n"
         "error: 1 of 3 runs failed, as said above; the same command goes on with them\n"
     )
     lines = plain(printed)
