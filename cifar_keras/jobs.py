@@ -185,9 +185,11 @@ def _lacking(name):
 
 def _check_memory(described, jobs):
     """Raises UserError if the free memory is too small for that many runs at once."""
-    recorded = [one.record.get("peak_memory_mb") for one in described.runs() if one.finished]
-    # The smallest: who trained several in one process recorded those before with each.
-    each, free = min(filter(None, recorded), default=MOST_MEMORY), machine.free_memory()
+    least: dict[str, int] = {}  # who trained several in one process recorded those before with each
+    for one in described.runs():
+        if one.finished and (taken := one.record.get("peak_memory_mb")):
+            least[one.variant] = min(taken, least.get(one.variant, taken))
+    each, free = max(least.values(), default=MOST_MEMORY), machine.free_memory()
     if free is not None and jobs * each > free:
         taken = f"{jobs} runs at once take" if jobs > 1 else "a run takes"
         fewer = f"give --jobs {free // each}, or " if free >= each else ""

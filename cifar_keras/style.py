@@ -91,7 +91,8 @@ def over_epochs(axis: Axes, quantity: str) -> None:
     axis.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     for line in axis.lines:
         if np.size(line.get_xdata()) == 1:  # a single epoch makes no line
-            line.set(marker="o", markevery=None)
+            marker = line.get_marker()
+            line.set(marker="o" if marker == "None" else marker, markevery=None)
     grid(axis)
     if quantity.endswith("accuracy"):
         percent(axis.yaxis)
@@ -135,7 +136,8 @@ def show(figure: Figure, alt: str | None = None) -> None:
     png = io.BytesIO()
     figure.savefig(png, format="png", dpi=100)
     # As HTML: JupyterLab and nbconvert drop the text alternative of an image/png output.
-    alternative = html.escape(f"{' '.join(title.split())}. {figure.get_label()}")
+    said = (" ".join(title.split()), str(figure.get_label()))
+    alternative = html.escape(". ".join(part for part in said if part))
     source = base64.b64encode(png.getvalue()).decode()
     picture = f'<img alt="{alternative}" src="data:image/png;base64,{source}">'
     display({"text/html": picture, "text/plain": figure.get_label()}, raw=True)

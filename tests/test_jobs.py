@@ -245,11 +245,14 @@ def test_jobs_are_one_to_as_many_as_there_are_cores(command, monkeypatch):
     )
 
 
-def test_a_run_takes_what_the_smallest_took(command, monkeypatch):
+def test_a_run_takes_what_the_largest_net_took_by_itself(command, monkeypatch):
     """Those that were recorded by one process after the other hold the data of all before them."""
     monkeypatch.setattr(machine, "free_memory", lambda: 3000)
-    taken = iter([2000, 2600, 3200])
-    runs = [SimpleNamespace(finished=True, record={"peak_memory_mb": mb}) for mb in taken]
+    taken = [("large", 2000), ("large", 2600), ("small", 900), ("large", 3200)]
+    runs = [
+        SimpleNamespace(variant=variant, finished=True, record={"peak_memory_mb": mb})
+        for variant, mb in taken
+    ]
     jobs._check_memory(SimpleNamespace(runs=lambda: runs), 1)
     with pytest.raises(UserError, match="2 runs at once take about 4,000 MB .*give --jobs 1, or"):
         jobs._check_memory(SimpleNamespace(runs=lambda: runs), 2)

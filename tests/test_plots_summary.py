@@ -83,6 +83,7 @@ def test_test_images_that_were_met_once_are_dots(runs):
     line, dot, *_ = figure.axes[1].lines
     assert line.get_ydata() == pytest.approx([2, 1, 2 / 3])  # the training loss
     assert (dot.get_xdata(), dot.get_ydata()) == ([3], pytest.approx([1.6]))
+    assert len({mark.get_marker() for mark in figure.axes[1].lines}) == len(once)
     assert "marks at the end for the test images" in figure.get_label()
     single = plots_summary.curves({"average_pooling": runs["average_pooling"]}, "held-out")
     assert single.get_suptitle() == "Average pooling reaches a final held-out accuracy of 61.0%"
