@@ -188,7 +188,7 @@ def _check_memory(described, jobs):
     least: dict[str, int] = {}  # who trained several in one process recorded those before with each
     for one in described.runs():
         if one.finished and (taken := one.record.get("peak_memory_mb")):
-            least[one.variant] = min(taken, least.get(one.variant, taken))
+            least[one.variant] = min(taken, least.setdefault(one.variant, taken))
     each, free = max(least.values(), default=MOST_MEMORY), machine.free_memory()
     if free is not None and jobs * each > free:
         taken = f"{jobs} runs at once take" if jobs > 1 else "a run takes"
