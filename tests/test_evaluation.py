@@ -16,9 +16,9 @@ def test_both_ways_means_the_logits_of_image_and_mirror_image():
             return np.stack([left, np.full_like(left, 2.5)], axis=1)
 
     image = np.float32([[[[3], [1]]]])  # by itself class 0; the mean of both ways is class 1
-    two = np.concatenate([image, image])
-    for labels in (np.array([1, 0]), np.array([[1], [0]])):  # as they are loaded
-        assert evaluation.accuracy_both_ways(BrightLeft(), two, labels) == 0.5
+    two = np.concatenate([image, np.full_like(image, 5)])  # the other is bright: class 0
+    for labels in (np.array([1, 0]), np.array([[1], [0]])):  # flat, and as they are loaded
+        assert evaluation.accuracy_both_ways(BrightLeft(), two, labels) == 1
 
 
 def test_weights_that_half_precision_would_harm_stay_whole(small):
