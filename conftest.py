@@ -1,7 +1,17 @@
 """What pytest has to know wherever it is started: nbval's patterns, and what it leaves out."""
 
+import os
 import re
 from pathlib import Path
+
+from cifar_keras import machine
+
+# The processes of the tests share the cores: where each has a thread for every core, the threads
+# wait for each other, and a training takes up to a third longer. Kernels inherit it.
+if processes := os.environ.get("PYTEST_XDIST_WORKER_COUNT"):
+    share = str(max(1, machine.cores() // int(processes)))
+    for variable in ("TF_NUM_INTRAOP_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+        os.environ.setdefault(variable, share)
 
 collect_ignore_glob = ["notebooks/student/*"]  # there checks fail until a student answers them
 
