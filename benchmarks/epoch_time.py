@@ -259,18 +259,18 @@ def ask(process):
 
 
 def processor():
-    """The processor's name, its threads and how wide its vectors are."""
+    """The processor's name, its threads, how wide its vectors are, and whether bfloat16 pays."""
     found = set(np.show_config("dicts")["SIMD Extensions"]["found"])
     widths = {"AVX-512": {"AVX512F", "X86_V4"}, "AVX2": {"AVX2", "X86_V3"}}
     wide = next((name for name, names in widths.items() if names & found), "no AVX2")
-    return f"{machine.processor()} ({machine.cores()} threads, {wide})"
+    half = ", fast bfloat16" if machine.has_fast_bfloat16() else ""
+    return f"{machine.processor()} ({machine.cores()} threads, {wide}{half})"
 
 
 def measure(net="reference"):
     """The benchmark's result for one of `NETS`, as it is written to JSON."""
-    names = [
-        name for name, (*_, mixed, _) in NETS[net].items() if machine.has_bfloat16() or not mixed
-    ]
+    fast = machine.has_fast_bfloat16()
+    names = [name for name, (*_, mixed, _) in NETS[net].items() if fast or not mixed]
     seconds, peaks = {name: [] for name in names}, {}
     processes = {}
     for name in names:  # one at a time: each compiles alone, and then waits
@@ -353,7 +353,7 @@ if __name__ == "__main__":
         work(net, *contestant)
     else:
         result = measure(net)
-        name = "epoch_time_bfloat16" if machine.has_bfloat16() else "epoch_time"
+        name = "epoch_time_bfloat16" if machine.has_fast_bfloat16() else "epoch_time"
         name = "epoch_time_strong" if net == "strong" else name
         record = HERE / f"{name}.json"
         files.write(record, (json.dumps(result, indent=1) + "\n").encode())

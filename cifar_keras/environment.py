@@ -182,11 +182,11 @@ def threads() -> int:
 def fastest_dtype() -> str:
     """The dtype policy that trains fastest here: "mixed_bfloat16" or "float32".
 
-    bfloat16 takes half the memory and, on processors with instructions for it and on GPUs, half
-    the time; on others it is emulated, many times slower. GPUs without such instructions (NVIDIA's
-    before Ampere) are not told apart.
+    bfloat16 takes half the memory and, on processors with fast instructions for it and on GPUs,
+    half the time; without any it is emulated, many times slower. GPUs without such instructions
+    (NVIDIA's before Ampere) are not told apart.
     """
-    return "mixed_bfloat16" if not on_cpu() or machine.has_bfloat16() else "float32"
+    return "mixed_bfloat16" if not on_cpu() or machine.has_fast_bfloat16() else "float32"
 
 
 @contextlib.contextmanager

@@ -26,9 +26,17 @@ def processor() -> str:
     return _cpuinfo("model name") or platform.processor() or platform.machine() or "unknown"
 
 
-def has_bfloat16() -> bool:
-    """Whether the processor has instructions for bfloat16 (as Linux tells it; elsewhere False)."""
-    return re.search(r"\b(avx512_|amx_)?bf16\b", _cpuinfo("(?:flags|Features)")) is not None
+def has_fast_bfloat16() -> bool:
+    """Whether the processor multiplies faster in bfloat16 (as Linux tells it; elsewhere False).
+
+    Those with matrix instructions (AMX) do, AMD's with AVX-512's, and Arm's. Intel's with AVX-512's
+    alone do not: where a virtual machine hid AMX, an epoch of the net strong took 307 s in bfloat16
+    and 155 s in float32, one of compact 44 s and 39 s.
+    """
+    fast = {"amx_bf16", "bf16"}
+    if _cpuinfo("vendor_id") != "GenuineIntel":
+        fast.add("avx512_bf16")
+    return not fast.isdisjoint(_cpuinfo("(?:flags|Features)").split())
 
 
 def cores() -> int:

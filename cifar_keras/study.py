@@ -44,7 +44,7 @@ class Study:
         variants: `{variant: builder's arguments}`; `model` among them names the builder where
             it is not the variant's own name, and `recipe` holds what its recipe has otherwise.
         keep_weights: seeds whose final weights are kept.
-        mixed_precision: compute in bfloat16 where the processor has instructions for it.
+        mixed_precision: compute in bfloat16 where that is faster.
 
     Raises:
         UserError: a value of another type, or outside its range; a variant that cannot be built.
@@ -224,7 +224,7 @@ def run(study: Study, verbose: bool = True) -> results.Runs:
     hashes = [data.array_hash(array) for part in arrays for array in part]
     planned, elsewhere = study.runs(), []
     if verbose and study.mixed_precision and study.dtype == "float32":
-        print("this processor has no instructions for bfloat16: training in float32")
+        print("bfloat16 is not faster on this processor: training in float32")
     seconds = []  # what the runs of this process took
     for number, one in enumerate(planned, start=1):
         if not needs_training(study, one, hashes):

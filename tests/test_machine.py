@@ -8,7 +8,7 @@ import pytest
 
 from cifar_keras import machine
 
-CPUINFO = "processor\t: 0\nmodel name\t: A Processor 9\nflags\t\t: fpu {}\n"
+CPUINFO = "processor\t: 0\nvendor_id\t: {}\nmodel name\t: A Processor 9\nflags\t\t: fpu {}\n"
 
 
 @pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="Linux alone has affinity")
@@ -27,14 +27,20 @@ def test_cores_where_there_is_no_affinity(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("flags", "has"),
-    [("avx512_bf16", True), ("amx_bf16 sse", True), ("bf16", True), ("avx512f xbf16", False)],
+    ("vendor", "flags", "fast"),
+    [
+        ("AuthenticAMD", "avx512f avx512_bf16", True),
+        ("GenuineIntel", "avx512f avx512_bf16", False),
+        ("GenuineIntel", "avx512_bf16 amx_bf16 sse", True),
+        ("", "bf16", True),
+        ("", "avx512f xbf16", False),
+    ],
 )
-def test_what_the_processor_says_of_itself(tmp_path, monkeypatch, flags, has):
+def test_what_the_processor_says_of_itself(tmp_path, monkeypatch, vendor, flags, fast):
     monkeypatch.setattr(machine, "CPUINFO", tmp_path / "cpuinfo")
-    machine.CPUINFO.write_text(CPUINFO.format(flags))
+    machine.CPUINFO.write_text(CPUINFO.format(vendor, flags))
     assert machine.processor() == "A Processor 9"
-    assert machine.has_bfloat16() is has
+    assert machine.has_fast_bfloat16() is fast
 
 
 def test_a_processor_without_a_name_is_called_something(tmp_path, monkeypatch):
@@ -43,7 +49,7 @@ def test_a_processor_without_a_name_is_called_something(tmp_path, monkeypatch):
         assert machine.processor()
         monkeypatch.setattr(machine.platform, function, lambda: "")
     assert machine.processor() == "unknown"
-    assert not machine.has_bfloat16()
+    assert not machine.has_fast_bfloat16()
 
 
 def test_peak_memory_is_in_megabytes():
