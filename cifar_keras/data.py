@@ -89,8 +89,11 @@ def load_test_labels() -> np.ndarray:
 
 def _load_part(part: str, sheets: int) -> tuple[np.ndarray, np.ndarray]:
     images = [_read_sample_file(f"{part}-{i}.webp") for i in range(1, sheets + 1)]
-    labels = _read_sample_file(f"{part}.csv")[:, 1:].astype(np.uint8)
-    return np.concatenate(images), labels
+    return np.concatenate(images), _load_labels(part)
+
+
+def _load_labels(part: str) -> np.ndarray:
+    return _read_sample_file(f"{part}.csv")[:, 1:].astype(np.uint8)
 
 
 def _read_sample_file(name: str) -> np.ndarray:
@@ -217,7 +220,10 @@ def load_labels(name: str) -> np.ndarray | None:
     """
     if name == "held-out":
         return None
-    return (load_test_labels() if name == "full" else load_data(name)[1][1]).ravel()
+    if name == "full":
+        return load_test_labels().ravel()
+    # Those of the sample without its images, which take half a second to decode.
+    return (_load_labels("test") if name == "sample" else load_data(name)[1][1]).ravel()
 
 
 def normalize(images: np.ndarray, method: str = "symmetric") -> np.ndarray:

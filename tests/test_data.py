@@ -397,6 +397,12 @@ def test_held_out_images_are_training_images(monkeypatch):
     assert len(x_validation) == 5000
 
 
+def test_labels_are_those_beside_the_images(monkeypatch):
+    _, (images, labels) = data.load_sample()
+    monkeypatch.setattr(data.Image, "open", lambda *_, **__: pytest.fail("an image is decoded"))
+    assert np.array_equal(data.load_labels("sample"), labels.ravel())
+
+
 def test_the_sample_s_held_out_images_are_the_lessons_validation_images():
     (images, labels), _ = data.load_sample()
     (x, y), (x_validation, y_validation) = data.load_data("sample-held-out")
