@@ -191,7 +191,7 @@ def activation(layer):
     from torch import nn
 
     name = getattr(getattr(layer, "activation", None), "__name__", "linear")
-    return {"linear": [], "relu": [nn.ReLU()], "silu": [nn.SiLU()], "gelu": [nn.GELU()]}[name]
+    return {"linear": [], "relu": [nn.ReLU()], "silu": [nn.SiLU()]}[name]
 
 
 def torch_step(net, recipe, mixed):

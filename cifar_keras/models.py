@@ -155,7 +155,7 @@ def build_whitened(
         depths: convolutions of each stage; None: two.
         residual: add what a stage's first convolution gives to what its last one gives (He et
             al., arXiv 1512.03385).
-        activation: "relu", "silu" or "gelu".
+        activation: "relu" or "silu".
         momentum: of batch normalisation's running moments, in [0, 1). 0.6 is airbench's, with
             batches four times as large as ours and more; from small batches, 0.9 is less noisy.
         initialization: "dirac" lets every convolution hand its input channels on unchanged, as
@@ -188,8 +188,8 @@ def build_whitened(
             f"depths is {depths!r}: give whole numbers from 1 to {MOST_DEPTH}, one for each of "
             f"{len(widths)} widths"
         )
-    if activation not in ("relu", "silu", "gelu"):
-        raise UserError(f"there is no activation {activation!r}; choose 'relu', 'silu' or 'gelu'")
+    if activation not in ("relu", "silu"):
+        raise UserError(f"there is no activation {activation!r}; choose 'relu' or 'silu'")
     if pooling not in list(POOLINGS):
         raise UserError(f"there is no pooling {pooling!r}; choose one of: {', '.join(POOLINGS)}")
     if type(divisor) not in (int, float) or not 0 < divisor < math.inf:
