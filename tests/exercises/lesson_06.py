@@ -1,22 +1,23 @@
 """Wrong answers to the exercises of lesson 06, and what each must be told."""
 
-_PRACTICE = """
-def pooled_practice():
+_TWO = """
+def two_poolings():
     keras.utils.set_random_seed(0)
-    model = keras.Sequential([keras.Input((32, 32, 3))])
+    image = x = keras.Input((32, 32, 3))
     for filters in (16, 32, 64):
-        model.add(keras.layers.Conv2D(filters, 3, padding="same", activation="relu"))
-        model.add(keras.layers.MaxPooling2D(2))
+        x = keras.layers.Conv2D(filters, 3, padding="same", activation="relu")(x)
+        x = keras.layers.MaxPooling2D(2)(x)
+    mean = keras.layers.GlobalAveragePooling2D()(x)
+    largest = keras.layers.GlobalMaxPooling2D()(x)
     {head}
-    model.add(keras.layers.Dense(10{last}))
+    model = keras.Model(image, keras.layers.Dense(10{last})(x))
     {end}
 """
 _LOSS = "keras.losses.SparseCategoricalCrossentropy(from_logits=True)"
 _FIT = f"""model.compile("adam", {_LOSS}, metrics=["accuracy"])
     model.fit(x_train, y_train, batch_size=64, epochs=1, verbose=0)
     return model"""
-_MEAN = "model.add(keras.layers.GlobalAveragePooling2D())"
-_FLAT = "model.add(keras.layers.Flatten())"
+_BOTH = "x = keras.layers.Concatenate()([mean, largest])"
 
 _PAIRS = """
 def pairs(seeds, epochs):
@@ -63,31 +64,44 @@ WRONG = {
     "exercise-2-check": [
         (
             "Flatten kept",
-            _PRACTICE.format(head=_FLAT, last="", end=_FIT),
-            "Flatten is still there",
+            _TWO.format(head="x = keras.layers.Flatten()(x)", last="", end=_FIT),
+            "Flatten keeps every position",
+        ),
+        (
+            "the mean alone",
+            _TWO.format(head="x = mean", last="", end=_FIT),
+            "nothing takes the largest number",
+        ),
+        (
+            "the largest alone",
+            _TWO.format(head="x = largest", last="", end=_FIT),
+            "nothing takes the mean",
+        ),
+        (
+            "added",
+            _TWO.format(head="x = keras.layers.Add()([mean, largest])", last="", end=_FIT),
+            "the last layer sees 64 numbers",
         ),
         (
             "not trained",
-            _PRACTICE.format(
-                head=_MEAN, last="", end=f'model.compile("adam", {_LOSS})\n    return model'
+            _TWO.format(
+                head=_BOTH, last="", end=f'model.compile("adam", {_LOSS})\n    return model'
             ),
             "it was never trained",
         ),
         (
             "a softmax",
-            _PRACTICE.format(head=_MEAN, last=", activation='softmax'", end=_FIT),
+            _TWO.format(head=_BOTH, last=", activation='softmax'", end=_FIT),
             "expects logits",
         ),
         (
             "returns nothing",
-            _PRACTICE.format(head=_MEAN, last="", end=_FIT.replace("return model", "pass")),
+            _TWO.format(head=_BOTH, last="", end=_FIT.replace("return model", "pass")),
             "does not return a model",
         ),
         (
             "hidden layer kept",
-            _PRACTICE.format(
-                head=f"{_MEAN}\n    model.add(keras.layers.Dense(256))", last="", end=_FIT
-            ),
+            _TWO.format(head=f"{_BOTH}\n    x = keras.layers.Dense(128)(x)", last="", end=_FIT),
             "the layers have other sizes",
         ),
     ],
