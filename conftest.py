@@ -1,4 +1,4 @@
-"""What pytest has to know wherever it is started: nbval's patterns, and what it leaves out."""
+"""What pytest has to know wherever it starts: how its processes share cores and tests; nbval."""
 
 import os
 import re
@@ -7,7 +7,8 @@ from pathlib import Path
 from cifar_keras import machine
 
 # The processes of the tests share the cores: where each has a thread for every core, the threads
-# wait for each other, and a training takes up to a third longer. Kernels inherit it.
+# (TensorFlow's, PyTorch's, NumPy's) wait for each other, and a training takes up to a third longer.
+# Kernels inherit it.
 if processes := os.environ.get("PYTEST_XDIST_WORKER_COUNT"):
     share = str(max(1, machine.cores() // int(processes)))
     for variable in ("TF_NUM_INTRAOP_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):

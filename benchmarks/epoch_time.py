@@ -5,7 +5,7 @@
 or of the net and recipe of the study `strong`. It needs `pip install -e '.[backends]'` and a
 machine with nothing else to do. Every contestant is a process of its own that waits for its turn;
 the turns are interleaved, so that a machine which slows down slows them all. Writes
-`epoch_time.json` and `epoch_time.png` beside this file, on a processor with instructions for
+`epoch_time.json` and `epoch_time.png` beside this file, on a processor with fast
 bfloat16 `epoch_time_bfloat16.json` and `.png`; of the study `epoch_time_strong.json` and `.png`.
 """
 

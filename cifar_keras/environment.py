@@ -182,9 +182,9 @@ def threads() -> int:
 def fastest_dtype() -> str:
     """The dtype policy that trains fastest here: "mixed_bfloat16" or "float32".
 
-    bfloat16 takes half the memory and, on processors with fast instructions for it and on GPUs,
-    half the time; without any it is emulated, many times slower. GPUs without such instructions
-    (NVIDIA's before Ampere) are not told apart.
+    bfloat16 takes half the memory and, on GPUs and where `machine.has_fast_bfloat16`, about half
+    the time. Other processors' instructions for it can be slower than float32's; without any it is
+    emulated, many times slower. GPUs without them (NVIDIA's before Ampere) are not told apart.
     """
     return "mixed_bfloat16" if not on_cpu() or machine.has_fast_bfloat16() else "float32"
 

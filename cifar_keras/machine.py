@@ -27,11 +27,11 @@ def processor() -> str:
 
 
 def has_fast_bfloat16() -> bool:
-    """Whether the processor multiplies faster in bfloat16 (as Linux tells it; elsewhere False).
+    """Whether nets train faster in bfloat16 than in float32 (as Linux tells it; elsewhere False).
 
-    Those with matrix instructions (AMX) do, AMD's with AVX-512's, and Arm's. Intel's with AVX-512's
-    alone do not: where a virtual machine hid AMX, an epoch of the net strong took 307 s in bfloat16
-    and 155 s in float32, one of compact 44 s and 39 s.
+    They do with matrix instructions (AMX); with AMD's AVX-512 and Arm's they are taken to, but no
+    record compares. With Intel's AVX-512 alone they do not: on a virtual machine that hides AMX an
+    epoch of strong took 307 s in bfloat16 and 155 s in float32, one of compact 44 s and 39 s.
     """
     fast = {"amx_bf16", "bf16"}
     if _cpuinfo("vendor_id") != "GenuineIntel":

@@ -69,9 +69,15 @@ def visits(browser, site, address, heard, axe_if_there):
     pages = sorted(path.relative_to(site).as_posix() for path in site.rglob("*.html"))
     own = [page for page in pages if not page.startswith("_static/") and page != "play.html"]
     # Of the pages that one template makes, axe looks at the one that holds the most.
-    made = [[page for page in own if page.startswith(folder)] for folder in TEMPLATES]
-    most = [max(those, key=lambda page: (site / page).stat().st_size) for those in made]
-    looked_at = [page for page in own if page in most or not page.startswith(TEMPLATES)]
+    made = [page for page in own if page.startswith(TEMPLATES) and "/index." not in page]
+    most = [
+        max(
+            (page for page in made if page.startswith(folder)),
+            key=lambda p: (site / p).stat().st_size,
+        )
+        for folder in TEMPLATES
+    ]
+    looked_at = [page for page in own if page in most or page not in made]
     assert 20 < len(looked_at) < len(own)
     return {
         page: visit(browser, address + page, heard, axe_if_there if page in looked_at else None)

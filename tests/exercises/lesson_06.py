@@ -5,19 +5,25 @@ def two_poolings():
     keras.utils.set_random_seed(0)
     image = x = keras.Input((32, 32, 3))
     for filters in (16, 32, 64):
-        x = keras.layers.Conv2D(filters, 3, padding="same", activation="relu")(x)
-        x = keras.layers.MaxPooling2D(2)(x)
+        x = keras.layers.Conv2D(filters, 3, padding="same"{relu})(x)
+        x = {pool}(x)
     mean = keras.layers.GlobalAveragePooling2D()(x)
     largest = keras.layers.GlobalMaxPooling2D()(x)
     {head}
     model = keras.Model(image, keras.layers.Dense(10{last})(x))
     {end}
 """
+_TRUNK = {"relu": ", activation='relu'", "pool": "keras.layers.MaxPooling2D(2)"}
 _LOSS = "keras.losses.SparseCategoricalCrossentropy(from_logits=True)"
 _FIT = f"""model.compile("adam", {_LOSS}, metrics=["accuracy"])
     model.fit(x_train, y_train, batch_size=64, epochs=1, verbose=0)
     return model"""
 _BOTH = "x = keras.layers.Concatenate()([mean, largest])"
+
+
+def _two(head=_BOTH, last="", end=_FIT, **trunk):
+    return _TWO.format(head=head, last=last, end=end, **_TRUNK | trunk)
+
 
 _PAIRS = """
 def pairs(seeds, epochs):
@@ -64,45 +70,65 @@ WRONG = {
     "exercise-2-check": [
         (
             "Flatten kept",
-            _TWO.format(head="x = keras.layers.Flatten()(x)", last="", end=_FIT),
+            _two("x = keras.layers.Flatten()(x)"),
             "Flatten keeps every position",
         ),
         (
             "the mean alone",
-            _TWO.format(head="x = mean", last="", end=_FIT),
+            _two("x = mean"),
             "nothing takes the largest number",
         ),
         (
             "the largest alone",
-            _TWO.format(head="x = largest", last="", end=_FIT),
+            _two("x = largest"),
             "nothing takes the mean",
         ),
         (
             "added",
-            _TWO.format(head="x = keras.layers.Add()([mean, largest])", last="", end=_FIT),
+            _two("x = keras.layers.Add()([mean, largest])"),
             "the last layer sees 64 numbers",
         ),
         (
             "not trained",
-            _TWO.format(
-                head=_BOTH, last="", end=f'model.compile("adam", {_LOSS})\n    return model'
-            ),
+            _two(end=f'model.compile("adam", {_LOSS})\n    return model'),
             "it was never trained",
         ),
         (
             "a softmax",
-            _TWO.format(head=_BOTH, last=", activation='softmax'", end=_FIT),
+            _two(last=", activation='softmax'"),
             "expects logits",
         ),
         (
             "returns nothing",
-            _TWO.format(head=_BOTH, last="", end=_FIT.replace("return model", "pass")),
+            _two(end=_FIT.replace("return model", "pass")),
             "does not return a model",
         ),
         (
             "hidden layer kept",
-            _TWO.format(head=f"{_BOTH}\n    x = keras.layers.Dense(128)(x)", last="", end=_FIT),
+            _two(_BOTH + "\n    x = keras.layers.Dense(128)(x)"),
             "the layers have other sizes",
+        ),
+        (
+            "no max-pool",
+            _two(pool="keras.layers.ReLU()", relu=""),
+            "do not see 64 maps",
+        ),
+        (
+            "no ReLU",
+            _two(relu=""),
+            "0 ReLUs",
+        ),
+        (
+            "a layer of softmax",
+            _two(
+                end="model = keras.Model(image, keras.layers.Softmax()(model.output))\n    " + _FIT
+            ),
+            "the loss expects logits",
+        ),
+        (
+            "not compiled",
+            _two(end="return model"),
+            "not compiled",
         ),
     ],
     "exercise-3-check": [
