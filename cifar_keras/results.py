@@ -129,6 +129,11 @@ def runs_in(folder: Path) -> list[Run]:
     return [Run(*of_run) for of_run in sorted(found)]
 
 
+def read_records(folder: Path | str) -> list[dict[str, Any]]:
+    """What the finished runs of a study say of themselves, in their `run.json`; see `runs_in`."""
+    return [run.record for run in runs_in(Path(folder)) if run.finished]
+
+
 def read_runs(folder: Path | str) -> Runs:
     """The histories of all finished runs of a study, the three variants first.
 
@@ -276,6 +281,19 @@ def right_answers(runs: Sequence[Run]) -> np.ndarray:
                 "images; restore it"
             )
     return np.array([each == labels for each in answers])
+
+
+def right_by_variant(folder: Path | str) -> dict[str, np.ndarray]:
+    """`{variant: what right_answers says of its finished runs}` of a recorded study.
+
+    Raises:
+        UserError: as `right_answers` does.
+    """
+    by_variant: dict[str, list[Run]] = {}
+    for run in runs_in(Path(folder)):
+        if run.finished:
+            by_variant.setdefault(run.variant, []).append(run)
+    return {variant: right_answers(runs) for variant, runs in by_variant.items()}
 
 
 def spread(right: np.ndarray) -> tuple[float, float]:

@@ -11,7 +11,6 @@ from collections import defaultdict
 from pathlib import Path
 
 from cifar_keras import environment  # noqa: F401  quietly  isort: skip
-from update_readme import recorded, right_by_variant
 
 from cifar_keras import files, plots_summary, results, study, style
 
@@ -63,7 +62,7 @@ def study_pages(folder):
         "|---|---|--:|--:|--:|--:|",
     ]
     for name in names:
-        records = recorded(name)
+        records = results.read_records(results.RESULTS / name)
         [data], [epochs] = unique(records, "data"), {r["recipe"]["epochs"] for r in records}
         rows.append(
             f"| [{name}]({name}.md) | {data} | {epochs} | {len(unique(records, 'variant'))} "
@@ -82,7 +81,7 @@ def study_page(name, folder):
     figure = plots_summary.curves(runs, images)
     style.save(figure, folder / f"{name}.png")
     seeds = max(map(len, runs.values()))
-    several = right_by_variant(results.RESULTS / name) if seeds > 1 else None
+    several = results.right_by_variant(results.RESULTS / name) if seeds > 1 else None
     return "\n\n".join(
         [
             f"# {name}",
@@ -92,7 +91,7 @@ def study_page(name, folder):
             f"On the {images} images; losses are cross-entropies in nats. " + SPREAD * (seeds > 1),
             results.table(runs, several),
             "## Trained on",
-            hardware(recorded(name)),
+            hardware(results.read_records(results.RESULTS / name)),
             "## As described",
             f"Recorded: {seeds} of {len(described.seeds)} seeds.",
             f"```{{literalinclude}} ../../studies/{name}.toml\n:language: toml\n```\n",

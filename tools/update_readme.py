@@ -28,24 +28,15 @@ def tables():
     }
     return {
         "words": words(verdicts),
-        "full": claims.reproduction_table(full, reference, right_by_variant(FULL)),
-        "seeds": results.table(results.paired(runs), right_by_variant(SEEDS)),
+        "full": claims.reproduction_table(full, reference, results.right_by_variant(FULL)),
+        "seeds": results.table(results.paired(runs), results.right_by_variant(SEEDS)),
         "claims": claims.table(verdicts),
         "values": claims.side_by_side(full, reference),
         "fast": results.fast_table(
-            {name: recorded(name) for name in fast},
+            {name: results.read_records(results.RESULTS / name) for name in fast},
             models.trainable_parameters(best),
-            {name: right_by_variant(results.RESULTS / name)[name] for name in fast},
+            {name: results.right_by_variant(results.RESULTS / name)[name] for name in fast},
         ),
-    }
-
-
-def right_by_variant(folder):
-    """`{variant: what results.right_answers says of its finished runs}` of a recorded study."""
-    runs = [run for run in results.runs_in(folder) if run.finished]
-    return {
-        variant: results.right_answers([run for run in runs if run.variant == variant])
-        for variant in {run.variant for run in runs}
     }
 
 
@@ -86,11 +77,6 @@ def pictures():
 def histories(folder, runs):
     """The files of `{variant: {seed: history}}`, recorded in `folder`."""
     return [folder / f"{name}-seed{k}" / "history.csv" for name in runs for k in runs[name]]
-
-
-def recorded(name):
-    """What the finished runs of a study say of themselves."""
-    return [run.record for run in results.runs_in(results.RESULTS / name) if run.finished]
 
 
 def with_tables(text):
