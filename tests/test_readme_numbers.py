@@ -206,7 +206,7 @@ def the_reference():
 
 @fact
 def quick():
-    runs = update_readme.recorded("quick")
+    runs = results.read_records(results.RESULTS / "quick")
     [epochs] = {run["recipe"]["epochs"] for run in runs}
     reference = results.read_reference()["average_pooling_dropout"]
     best = results.summarize(reference).best_accuracy
@@ -220,7 +220,7 @@ def quick():
 
 @fact
 def compact():
-    runs = update_readme.recorded("compact")
+    runs = results.read_records(results.RESULTS / "compact")
     reference = models.build("average_pooling_dropout", classifier=False).count_params()
     assert {round(reference / run["trainable_parameters"]) for run in runs} == {8}
     assert len(runs) >= 5 and statistics.mean(accuracies(runs)) > 0.9
@@ -232,7 +232,7 @@ def compact():
 
 @fact
 def strong():
-    runs = update_readme.recorded("strong")
+    runs = results.read_records(results.RESULTS / "strong")
     [epochs] = {run["recipe"]["epochs"] for run in runs}
     mirrored = statistics.mean(run["accuracy_both_ways"] for run in runs)
     assert len(runs) >= 3 and mirrored >= 0.94 > statistics.mean(accuracies(runs))
@@ -242,7 +242,9 @@ def strong():
 @fact
 def all_three():
     names = ("quick", "compact", "strong")
-    recipes = [run["recipe"] for name in names for run in update_readme.recorded(name)]
+    recipes = [
+        run["recipe"] for name in names for run in results.read_records(results.RESULTS / name)
+    ]
     assert {recipe["translation"] for recipe in recipes} == {2, 3}
     yield "moved by up to two or three pixels"
     yield f"{COUNT[len(names)].capitalize()} nets of the same kind of layers"
@@ -253,17 +255,28 @@ def all_three():
 @fact
 def recipes_that_met_the_test_images():
     for name, seeds, muon in (("compact_sgd", 5, False), ("strong_muon", 2, True)):
-        runs = update_readme.recorded(name)
+        runs = results.read_records(results.RESULTS / name)
         assert len(runs) == seeds
         assert {run["recipe"].get("kernel_rate", 0) > 0 for run in runs} == {muon}
     yield "two earlier ones of compact, by SGD, and a later one of strong, by Muon"
+    recipes = {run["variant"] for run in results.read_records(results.RESULTS / "ladder_full")}
+    yield f"The {COUNT[len(recipes)]} recipes of the study"
+    sample, whole = (len(data.load_labels(name)) for name in ("sample", "full"))
+    assert {study.load(name).data for name in ("seeds", "ladder", "unbundled")} == {"sample"}
+    yield f"The {sample:,} test images of the sample are among the {whole:,}, too"
+
+
+@fact
+def memory_of_a_training():
+    peaks = [run["peak_memory_mb"] for run in results.read_records(results.RESULTS / "seeds")]
+    yield f"took {min(peaks) / 1000:.1f} to {max(peaks) / 1000:.1f} GB of memory"
 
 
 @fact
 def seconds_of_whole_trainings():
     cores = {"quick": {2}, "compact": {2}, "strong": {1}}
     for name, threads in cores.items():
-        runs = update_readme.recorded(name)
+        runs = results.read_records(results.RESULTS / name)
         assert {run["dtype"] for run in runs} == {"mixed_bfloat16"}
         assert {part["threads"] for run in runs for part in run["trained_on"]} == threads
     yield "seconds are those of two processor cores in bfloat16"
