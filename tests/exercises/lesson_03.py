@@ -73,7 +73,12 @@ WRONG = {
         (
             "one bias a layer",
             head("return hidden * flat + 1 + classes * hidden + 1"),
-            "differs from what Keras counts",
+            "a bias is missing",
+        ),
+        (
+            "flat for both layers",
+            head("return (hidden + classes) * (flat + 1)"),
+            "the second layer does not get",
         ),
         ("nothing returned", head("hidden * (flat + 1)"), "returns nothing"),
     ],
