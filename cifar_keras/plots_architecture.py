@@ -108,8 +108,12 @@ def disagreements(counts: Mapping[str, tuple[int, int, float]], base: str, level
     style.grid(axis, "x")
     style.legend_below(figure)
     different = [name for name, p in zip(counts, p_values, strict=True) if p < level]
-    found = f"{', '.join(different)} differs" if different else "none differs"
-    figure.suptitle(f"From “{base}”, {found} by more than chance (p < {level:.3f})", fontsize=11)
+    found = (
+        f"By more than chance, {', '.join(different)} differs from “{base}”: p below {level:.3f}"
+    )
+    if not different:
+        found = f"None differs from “{base}” by more than chance: every p is above {level:.3f}"
+    figure.suptitle(found, fontsize=11)
     figure.set_label(
         f"Two bars for each of {', '.join(counts)}: to the right the validation images on which "
         f"only it is right, to the left those on which only {base} is right; a p-value beside them."

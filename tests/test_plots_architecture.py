@@ -103,8 +103,8 @@ def test_titles_follow_the_numbers(drawn):
     assert "influence: counted 18% · measured 14%" in titles["influence_of_pixels"]
     assert "shrinks with training: ±4.3 → ±3.6 pixels" in titles["receptive_fields"]
     assert "grows with training" in receptive_fields(3.6, 4.3).get_suptitle()
-    assert "From “maximum 2×2”, none differs" in titles["disagreements"]
-    assert "mean 2×2 differs" in disagreements(0.001).get_suptitle()
+    assert "None differs from “maximum 2×2”" in titles["disagreements"]
+    assert "mean 2×2 differs from “maximum 2×2”: p below" in disagreements(0.001).get_suptitle()
     assert "“PyTorch” is 100 times weaker than “He”" in titles["signal_over_depth"]
     assert "differs between images, 500 times" in titles["signal_over_depth"]
     assert "2.40 nats “with”, and 0.70 “with × s”" in titles["toll"]

@@ -157,6 +157,24 @@ WRONG = {
             "a share of images lies in [0, 1]",
         ),
         (
+            "no seeds",
+            _PAIRS.format(
+                seed="seed",
+                measure="0.4 + seed / 100 + (name == 'flatten') / 10",
+                returned="found",
+            ).replace("keras.utils.set_random_seed(seed)", "pass"),
+            "seeds set: []",
+        ),
+        (
+            "one seed for a pair",
+            _PAIRS.format(
+                seed="seed",
+                measure="0.4 + seed / 100 + (name == 'flatten') / 10",
+                returned="found",
+            ).replace("set_random_seed(seed)", "set_random_seed(seed) if name == 'flatten' else 0"),
+            "seeds set: [0, 1]",
+        ),
+        (
             "means instead of lists",
             _PAIRS.format(
                 seed="seed",

@@ -106,6 +106,11 @@ WRONG = {
             ALARMS.replace("stats.t.ppf(0.5 + level / 2, n - 1)", "1.96"),
             "which t belongs to n seeds",
         ),
+        (
+            "95% on one side",
+            ALARMS.replace("0.5 + level / 2", "level"),
+            "2.5% lie on each side",
+        ),
         ("to one side", ALARMS.replace("abs(mean)", "mean"), "which t"),
         ("t of the last", ALARMS.replace("n - 1)", "9)"), "which t belongs to n seeds"),
         ("a fixed level", ALARMS.replace("0.5 + level / 2", "0.975"), "where is it used"),
