@@ -257,7 +257,7 @@ def heat_maps(images: np.ndarray, columns: Sequence[tuple[str, Iterable[np.ndarr
     rows, across = len(images), len(columns) + 1
     figure, axes = style.subplots(1.75 * across, 1.62 * rows + 0.6, rows, across, squeeze=False)
     height, width = images.shape[1:3]
-    halves = []
+    halves: dict[int, list[int]] = {}
     for row, image in zip(axes, images, strict=True):
         for axis in row:
             style.picture(axis, image)
@@ -267,11 +267,11 @@ def heat_maps(images: np.ndarray, columns: Sequence[tuple[str, Iterable[np.ndarr
             edges = (-0.5, width - 0.5, height - 0.5, -0.5)
             heat = (values - values.min()) / max(np.ptp(values), 1e-9)
             row[column].imshow(heat, cmap="inferno", alpha=0.75 * heat, extent=edges)
-            halves.append(_cells_of_half(np.maximum(values, 0).ravel()))
+            cells = _cells_of_half(np.maximum(values, 0).ravel())
+            halves.setdefault(values.size, []).append(cells)
     axes[0][0].set_title("the image", fontsize=9, color=INK)
-    figure.suptitle(
-        f"Half of what speaks for a class lies in {min(halves):.0%} to {max(halves):.0%} of a map"
-    )
+    ranges = [f"{min(n)} to {max(n)} of {size} cells" for size, n in sorted(halves.items())]
+    figure.suptitle(f"Half of what speaks for a class lies in {' or '.join(ranges)}")
     figure.set_label(
         f"{len(images)} photographs, a row for each, beside each the same photograph under heat "
         f"maps: {', '.join(caption for caption, _ in columns)}.".replace("\n", " ")
@@ -280,9 +280,9 @@ def heat_maps(images: np.ndarray, columns: Sequence[tuple[str, Iterable[np.ndarr
 
 
 def _cells_of_half(parts):
-    """The smallest share of the cells of a map that has half of their sum."""
+    """The smallest number of cells of a map that have half of their sum."""
     sums = np.cumsum(np.sort(parts)[::-1])
-    return (np.searchsorted(sums, sums[-1] / 2) + 1) / len(sums)
+    return int(np.searchsorted(sums, sums[-1] / 2)) + 1
 
 
 def projection(

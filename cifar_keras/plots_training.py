@@ -206,8 +206,8 @@ def bound_over_rate(rates: Floats, bounds: Floats, losses: Floats) -> Figure:
         style.grid(axis)
     rates, bounds = np.asarray(rates), np.asarray(bounds)
     figure.suptitle(
-        f"A rate {rates.max() / rates.min():.0f} times as large moves the bound by "
-        f"{bounds[rates.argmax()] / bounds[rates.argmin()]:.1f}; "
+        f"A rate {rates.max() / rates.min():.0f} times as large makes the bound "
+        f"{bounds[rates.argmax()] / bounds[rates.argmin()]:.1f} times as large; "
         f"lowest loss at {rates[np.argmin(losses)]:g}"
     )
     figure.set_label(

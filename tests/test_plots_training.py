@@ -72,7 +72,7 @@ def test_titles_follow_the_numbers(drawn):
     assert "ends at 0.6 and 1.2 times 2/η" in said["edge_of_stability"]
     assert (
         (said["bound_over_rate"])
-        == "A rate 100 times as large moves the bound by 10.0; lowest loss at 0.001"
+        == "A rate 100 times as large makes the bound 10.0 times as large; lowest loss at 0.001"
     )
     assert "between 30 and 200 images" in said["noise_scales"]
     assert "below 0.001: coupled 3, decoupled never" in said["weights_without_gradient"]

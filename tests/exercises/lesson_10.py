@@ -64,6 +64,15 @@ WRONG = {
             "count both directions together",
         ),
         (
+            "shares of each class",
+            confused(
+                "shares = matrix / matrix.sum(axis=1, keepdims=True)",
+                "both = np.triu(shares + shares.T, 1)",
+                "return np.unravel_index(both.argmax(), both.shape)",
+            ),
+            "count mistakes, not shares",
+        ),
+        (
             "the larger first",
             confused(
                 "both = np.tril(matrix + matrix.T, -1)",
@@ -98,6 +107,11 @@ WRONG = {
                 "return right[chosen].sum() / (2 * len(right))",
             ),
             "by what do you divide",
+        ),
+        (
+            "the share as a threshold",
+            selective("return right[confidence >= share].mean()"),
+            "a share of the images, not a confidence",
         ),
         (
             "a threshold",
