@@ -69,7 +69,7 @@ PICTURE = """
 def picture(average, own, name):
     figure, axis = plt.subplots()
     axis.plot([0, 1], [average, own], "o-")
-    axis.errorbar(1.2, own.mean(), 0.01)
+    axis.errorbar(1.2, (own - average).mean(), 0.01)
     axis.set_ylabel("accuracy (share of images)")
     axis.set_title(f"{name}: {100 * (own - average).mean():+.1f} points")
     return figure
@@ -95,6 +95,11 @@ WRONG = {
         ("from 0 to 1", SPLIT.replace("127.5 - 1", "255"), "pixels go from 0.0 to 1.0"),
         ("not stratified", SPLIT.replace(" stratify=labels,", ""), "is it stratified"),
         ("another seed", SPLIT.replace("random_state=0", "random_state=1"), "which random_state"),
+        (
+            "labels of other images",
+            SPLIT.replace("return x_train, y_train", "return x_train, y_train[::-1]"),
+            "do not belong together",
+        ),
         (
             "another order",
             SPLIT.replace("return x_train, y_train, x_val", "return x_train, x_val, y_train"),
@@ -149,6 +154,22 @@ WRONG = {
         ("one epoch", experiment(TRAIN.replace("EPOCHS", "1")), "count epochs and batches"),
         ("another rate", experiment(TRAIN.replace("1e-3", "1e-2")), "not as agreed"),
         ("another trunk", experiment(TRAIN.replace("64)", "48)")), "is the trunk as agreed"),
+        (
+            "another optimizer",
+            experiment(TRAIN.replace("optimizers.Adam", "optimizers.RMSprop")),
+            "the optimizer is not Adam",
+        ),
+        (
+            "a loss of probabilities",
+            experiment(TRAIN.replace("from_logits=True", "")),
+            "tell the loss",
+        ),
+        (
+            "no accuracy",
+            experiment(TRAIN.replace(', metrics=["accuracy"]', "")),
+            'metrics=["accuracy"]?',
+        ),
+        ("no padding", experiment(TRAIN.replace('"same"', '"valid"')), "which padding"),
         ("other seeds", experiment(UNTRAINED, seeds="(1, 2, 3)"), "pairs need the same ones"),
         ("one head alone", experiment(UNTRAINED, returned="trained['average']"), "trained: ["),
         ("not returned", experiment(UNTRAINED, returned="None"), "no dict comes back"),
@@ -162,6 +183,16 @@ WRONG = {
         ),
         ("shares of 1", PICTURE.replace("100 * ", ""), "in percentage points"),
         ("no interval", PICTURE.replace("axis.errorbar", "print"), "where is the interval"),
+        (
+            "a bar of its own length",
+            PICTURE,
+            "should reach from",
+        ),
+        (
+            "a bar chart",
+            PICTURE.replace("axis.errorbar(1.2, (own - average).mean(), 0.01)", "axis.bar(1.2, 1)"),
+            "where is",
+        ),
         ("no label", PICTURE.replace("axis.set_ylabel", "str"), "an axis has no label"),
         (
             "means alone",
