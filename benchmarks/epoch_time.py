@@ -1,13 +1,12 @@
 """Times one epoch of the reference net (average pooling with dropout) on the sample, batch 64.
 
-    python benchmarks/epoch_time.py [strong | memory]
+    python benchmarks/epoch_time.py [strong]
 
-or of the net and recipe of the study `strong`; `memory` compares the course with itself where freed
-memory goes back to the system. It needs `pip install -e '.[backends]'` and a
+or of the net and recipe of the study `strong`. It needs `pip install -e '.[backends]'` and a
 machine with nothing else to do. Every contestant is a process of its own that waits for its turn;
 the turns are interleaved, so that a machine which slows down slows them all. Writes
 `epoch_time.json` and `epoch_time.png` beside this file, on a processor with fast
-bfloat16 `epoch_time_bfloat16.json` and `.png`; of the others `epoch_time_strong.json` and so on.
+bfloat16 `epoch_time_bfloat16.json` and `.png`; of the study `epoch_time_strong.json` and `.png`.
 """
 
 import json
@@ -23,30 +22,27 @@ import numpy as np
 from cifar_keras import files, machine
 
 HERE = Path(__file__).parent
-ROUNDS = {"reference": 3, "strong": 3, "memory": 9}  # a small difference needs more
+ROUNDS = 3
 BASELINE = "PyTorch, eager"
-OURS = "this course (Keras on TensorFlow)"
-COURSE, MEMORY_BACK, AS_IT_COMES = range(3)  # whose settings: all the course's, all but one, none
-# Name: (library, Keras backend, mixed precision or not, settings). Keras, on PyTorch, hands plain
-# PyTorch the net and its batches; it trains nothing there.
+# Name: (library, Keras backend, mixed precision or not, without this course's settings). Keras, on
+# PyTorch, hands plain PyTorch the net and its batches; it trains nothing there.
 CONTESTANTS = {
-    BASELINE: ("torch", "torch", False, AS_IT_COMES),
-    OURS: ("keras", "tensorflow", False, COURSE),
-    "Keras on TensorFlow as it comes": ("keras", "tensorflow", False, AS_IT_COMES),
-    "Keras on PyTorch": ("keras", "torch", False, COURSE),
-    "Keras on JAX": ("keras", "jax", False, COURSE),
-    "PyTorch, bfloat16": ("torch", "torch", True, AS_IT_COMES),
-    "this course, bfloat16": ("keras", "tensorflow", True, COURSE),
+    BASELINE: ("torch", "torch", False, False),
+    "this course (Keras on TensorFlow)": ("keras", "tensorflow", False, False),
+    "Keras on TensorFlow as it comes": ("keras", "tensorflow", False, True),
+    "Keras on PyTorch": ("keras", "torch", False, False),
+    "Keras on JAX": ("keras", "jax", False, False),
+    "PyTorch, bfloat16": ("torch", "torch", True, False),
+    "this course, bfloat16": ("keras", "tensorflow", True, False),
 }
 STRONG = {
     name: CONTESTANTS[name]
-    for name in (BASELINE, OURS, "PyTorch, bfloat16", "this course, bfloat16")
+    for name in (
+        *(BASELINE, "this course (Keras on TensorFlow)"),
+        *("PyTorch, bfloat16", "this course, bfloat16"),
+    )
 }
-MEMORY = {
-    "freed memory given back": ("keras", "tensorflow", False, MEMORY_BACK),
-    OURS: CONTESTANTS[OURS],
-}
-NETS = {"reference": CONTESTANTS, "strong": STRONG, "memory": MEMORY}
+NETS = {"reference": CONTESTANTS, "strong": STRONG}
 # What PyTorch calls a layer's weights, where the name is another than Keras'.
 TORCH_NAMES = {
     "kernel": "weight",
@@ -84,9 +80,9 @@ def leave_out_settings():
     datasets.__iter__ = datasets.__iter__.__wrapped__
 
 
-def keras_epoch(net, mixed, settings):
+def keras_epoch(net, mixed, as_it_comes):
     """A function that trains for one epoch with `model.fit`."""
-    if settings == AS_IT_COMES:
+    if as_it_comes:
         leave_out_settings()
     model, batches, _ = prepared(net, mixed)
     return lambda: model.fit(batches, shuffle=False, verbose=0)
@@ -223,8 +219,8 @@ def torch_step(net, recipe, mixed):
 
 def work(net, name):
     """A contestant: trains an epoch for every line on stdin, answers with what it took."""
-    library, _, mixed, settings = NETS[net][name]
-    epoch = torch_epoch(net, mixed) if library == "torch" else keras_epoch(net, mixed, settings)
+    library, _, mixed, as_it_comes = NETS[net][name]
+    epoch = torch_epoch(net, mixed) if library == "torch" else keras_epoch(net, mixed, as_it_comes)
     epoch()  # compiles, and warms the caches
     for _ in sys.stdin:
         started = time.monotonic()
@@ -235,10 +231,8 @@ def work(net, name):
 
 def start(net, name):
     """The contestant's process, started; its answers come on its stderr."""
-    _, backend, _, settings = NETS[net][name]
+    _, backend, *_ = NETS[net][name]
     variables = {k: v for k, v in os.environ.items() if k != "TF_ENABLE_ONEDNN_OPTS"}
-    if settings != COURSE:
-        variables["GLIBC_TUNABLES"] = ""  # leaves the C library's memory as it comes
     return subprocess.Popen(
         [sys.executable, __file__, net, name],
         env=variables | {"KERAS_BACKEND": backend},
@@ -282,7 +276,7 @@ def measure(net="reference"):
     for name in names:  # one at a time: each compiles alone, and then waits
         processes[name] = start(net, name)
         ask(processes[name])
-    for turn in range(ROUNDS[net]):
+    for turn in range(ROUNDS):
         for name in names[turn % len(names) :] + names[: turn % len(names)]:
             taken, peaks[name] = ask(processes[name])
             seconds[name].append(round(taken, 3))
@@ -291,14 +285,14 @@ def measure(net="reference"):
         process.stdin.close()
         process.wait()
     medians = {name: statistics.median(values) for name, values in seconds.items()}
-    what = "the study strong" if net == "strong" else "average_pooling_dropout, batch 64"
+    what = "average_pooling_dropout, batch 64" if net == "reference" else "the study strong"
     return {
         "what": f"seconds of an epoch of 5,000 images, {what}",
         "processor": processor(),
         "contestants": {
             name: {
                 "seconds": seconds[name],
-                "ratio": round(medians[name] / medians[names[0]], 3),
+                "ratio": round(medians[name] / medians[BASELINE], 3),
                 "peak_memory_mb": peaks[name],
             }
             for name in names
@@ -311,8 +305,7 @@ def chart(result):
     from cifar_keras import style
 
     contestants = result["contestants"]
-    baseline, *_ = contestants
-    unit = statistics.median(contestants[baseline]["seconds"])
+    unit = statistics.median(contestants[BASELINE]["seconds"])
     figure, axis = style.subplots(9, 0.55 * len(contestants) + 1.6)
     for row, (name, each) in enumerate(contestants.items()):
         ours = name.startswith("this course")
@@ -325,23 +318,21 @@ def chart(result):
     axis.set_yticks(range(len(contestants)), contestants)
     axis.invert_yaxis()
     axis.margins(x=0.2)
-    unit_name = "plain PyTorch's" if baseline == BASELINE else f"that with {baseline}"
-    axis.set_xlabel(f"time of an epoch over {unit_name} (median; line: fastest to slowest)")
-    names, compared = list(contestants), (baseline, OURS)
-    what, whose = "The course's training", "plain PyTorch"
+    axis.set_xlabel("time of an epoch over plain PyTorch's (median; line: fastest to slowest)")
+    names, compared = list(contestants), (BASELINE, "this course (Keras on TensorFlow)")
+    what = "The course's training"
     if names == list(STRONG):
         compared, what = names[-2:], "In bfloat16 the course's training of strong"
-    elif names == list(MEMORY):
-        what, whose = "With freed memory kept, a training", "with it given back"
     theirs, ours = (contestants[name]["ratio"] for name in compared)
-    figure.suptitle(f"{what} takes {ours / theirs:.2f} times as long as {whose}")
+    title = f"{what} takes {ours / theirs:.2f} times as long as plain PyTorch"
+    figure.suptitle(title)
     axis.set_title(
         f"{result['processor']}; beside the bars: the ratio, and the peak memory",
         fontsize=9,
         color=style.INK,
     )
     figure.set_label(
-        f"Bars of the time of an epoch over {unit_name}: "
+        "Bars of the time of an epoch over plain PyTorch's: "
         + ", ".join(f"{name} {each['ratio']:.2f}" for name, each in contestants.items())
         + "."
     )
@@ -363,7 +354,7 @@ if __name__ == "__main__":
     else:
         result = measure(net)
         name = "epoch_time_bfloat16" if machine.has_fast_bfloat16() else "epoch_time"
-        name = name if net == "reference" else f"epoch_time_{net}"
+        name = "epoch_time_strong" if net == "strong" else name
         record = HERE / f"{name}.json"
         files.write(record, (json.dumps(result, indent=1) + "\n").encode())
         draw(record, chart)

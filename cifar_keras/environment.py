@@ -6,7 +6,6 @@ and the settings that make it fast on a CPU have to be there when it starts.
 """
 
 import contextlib
-import ctypes
 import functools
 import importlib.util
 import json
@@ -88,22 +87,6 @@ def _notices_dropped() -> Iterator[None]:
             os.close(stderr)
 
 
-def keep_freed_memory() -> None:
-    """Makes glibc, Linux' usual C library, keep the memory of freed arrays for the next ones.
-
-    By itself it gives a large array's memory back to the system, which clears every page before it
-    hands it out again; a training frees and asks for the same arrays at each step. The price: a
-    process stays as large as it once was. Who has set GLIBC_TUNABLES is left alone.
-    """
-    if sys.platform != "linux" or "GLIBC_TUNABLES" in os.environ:
-        return
-    library = ctypes.CDLL(None)
-    if hasattr(library, "mallopt"):  # other C libraries have no such function
-        maps, trim_threshold = -4, -1  # M_MMAP_MAX and M_TRIM_THRESHOLD, by the numbers of malloc.h
-        library.mallopt(maps, 0)
-        library.mallopt(trim_threshold, 2**31 - 1)
-
-
 # It warns of retracing when one process trains many nets, which is what a study does.
 logging.getLogger("tensorflow").setLevel(logging.ERROR)
 
@@ -111,7 +94,6 @@ logging.getLogger("tensorflow").setLevel(logging.ERROR)
 # itself on those with AVX-512 alone.
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 
-keep_freed_memory()
 check_settings()
 with _notices_dropped():
     import keras

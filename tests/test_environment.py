@@ -3,7 +3,6 @@
 import ast
 import importlib
 import os
-import platform
 import subprocess
 import sys
 
@@ -55,30 +54,6 @@ def test_no_epoch_waits_for_the_autotuner(monkeypatch):
     model.fit(zeros, zeros, epochs=2, validation_data=(zeros, zeros), verbose=0)
     assert len(autotuned) >= 4
     assert set(autotuned) == {False}
-
-
-FREED = r"""
-import ctypes, re
-from pathlib import Path
-from cifar_keras import environment
-
-library = ctypes.CDLL(None)
-library.malloc.restype = ctypes.c_void_p
-library.malloc.argtypes = [ctypes.c_size_t]
-library.free.argtypes = [ctypes.c_void_p]
-library.free(library.malloc(300_000_000))
-start, end = re.search(r"(\w+)-(\w+) .*\[heap\]", Path("/proc/self/maps").read_text()).groups()
-print(int(end, 16) - int(start, 16))
-"""
-
-
-@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="the memory of Linux' glibc alone")
-@pytest.mark.parametrize("settings", [{}, {"GLIBC_TUNABLES": ""}])
-def test_freed_memory_is_kept_unless_somebody_has_set_how(settings):
-    variables = {k: v for k, v in os.environ.items() if k != "GLIBC_TUNABLES"} | settings
-    command = [sys.executable, "-c", FREED]
-    heap = subprocess.run(command, env=variables, check=True, capture_output=True, text=True)
-    assert (int(heap.stdout) >= 300_000_000) == (not settings)
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ def test_nets_that_have_no_twin_are_named():
         epoch_time.twin(models.build("fully_connected"))
 
 
-@pytest.mark.parametrize("net", ["reference", "strong"])
+@pytest.mark.parametrize("net", epoch_time.NETS)
 def test_a_twin_net_computes_what_its_keras_net_does(net, monkeypatch):
     (images, labels), _ = data.load_sample()
     monkeypatch.setattr(data, "load_sample", lambda: ((images[:300], labels[:300]),) * 2)
