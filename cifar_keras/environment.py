@@ -87,9 +87,6 @@ def _notices_dropped() -> Iterator[None]:
             os.close(stderr)
 
 
-# It warns of retracing when one process trains many nets, which is what a study does.
-logging.getLogger("tensorflow").setLevel(logging.ERROR)
-
 # oneDNN's convolutions are the faster ones on any x86 processor, but TensorFlow takes them by
 # itself on those with AVX-512 alone.
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
@@ -99,6 +96,10 @@ with _notices_dropped():
     import keras
 
     keras.ops.zeros(1)  # the first operation starts the device
+
+# It warns of retracing when one process trains many nets, which is what a study does. In a notebook
+# TensorFlow sets the level itself when it starts.
+logging.getLogger("tensorflow").setLevel(logging.ERROR)
 
 # The course trains the same nets in the same way, whatever the reader's other work needs.
 keras.config.set_floatx(FLOATX[0])

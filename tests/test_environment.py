@@ -36,6 +36,20 @@ def test_what_was_held_back_is_dropped_otherwise(capfd):
     assert capfd.readouterr().err == "afterwards\n"
 
 
+IN_A_NOTEBOOK = """
+import logging, sys
+sys.ps1 = "In : "  # by this TensorFlow knows that somebody types
+from cifar_keras import environment
+print(logging.getLogger("tensorflow").isEnabledFor(logging.WARNING))
+"""
+
+
+def test_a_notebook_is_not_warned_of_retracing():
+    command = [sys.executable, "-c", IN_A_NOTEBOOK]
+    told = subprocess.run(command, check=True, capture_output=True, text=True)
+    assert told.stdout == "False\n"
+
+
 @pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="tf.data is TensorFlow's")
 def test_no_epoch_waits_for_the_autotuner(monkeypatch):
     """The wait is a matter of luck; whether the iterators' options allow it is not."""
