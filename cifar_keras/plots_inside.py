@@ -270,8 +270,9 @@ def heat_maps(images: np.ndarray, columns: Sequence[tuple[str, Iterable[np.ndarr
             cells = _cells_of_half(np.maximum(values, 0).ravel())
             halves.setdefault(values.size, []).append(cells)
     axes[0][0].set_title("the image", fontsize=9, color=INK)
-    ranges = [f"{min(n)} to {max(n)} of {size} cells" for size, n in sorted(halves.items())]
-    figure.suptitle(f"Half of what speaks for a class lies in {' or '.join(ranges)}")
+    ranges = [f"{min(n)} to {max(n)} of {size}" for size, n in sorted(halves.items())]
+    title = f"Half of what speaks for a class lies in {' or '.join(ranges)} cells"
+    figure.suptitle(title, fontsize=10)
     figure.set_label(
         f"{len(images)} photographs, a row for each, beside each the same photograph under heat "
         f"maps: {', '.join(caption for caption, _ in columns)}.".replace("\n", " ")

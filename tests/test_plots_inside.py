@@ -24,6 +24,8 @@ def figures():
     curves = {variant: {0: 0.6, 2: 0.5, 4: 0.3} for variant in results.VARIANTS}
     weaker = {variant: {0: 0.6, 1: 0.4, 2: 0.1} for variant in results.VARIANTS}
     maps = NOISE.random((5, 2, 2))
+    finer = np.zeros((5, 4, 4))
+    finer[:, 1, 1:] = 1
     described = "Five pictures of noise in two rows, with a caption of one word above each."
     points = np.stack([np.where(LABELS < 2, 5.0, 0.0), LABELS], axis=1) + NOISE.random((200, 2))
     return {
@@ -35,7 +37,7 @@ def figures():
         "loss_parts": plots_inside.loss_parts(parts, dict.fromkeys(parts, 1.2)),
         "feature_maps": plots_inside.feature_maps(pictures[0], {"one": NOISE.random((4, 4, 9))}),
         "dropout_maps": plots_inside.dropout_maps(pictures[0], maps.T, 2 * maps.T, 0.5, channels=5),
-        "heat_maps": plots_inside.heat_maps(pictures, [("map", maps), ("other\nmap", maps)]),
+        "heat_maps": plots_inside.heat_maps(pictures, [("map", maps), ("other\nmap", finer)]),
         "projection": plots_inside.projection(points, LABELS, data.CLASS_NAMES, 0.5),
         "robustness": plots_inside.robustness({"shift": curves, "blur": weaker}, images=100),
     }
@@ -147,6 +149,7 @@ def test_heat_maps_cover_their_image(figures):
     axis = figures["heat_maps"].axes[1]
     image, heat = axis.images
     assert tuple(image.get_extent()) == tuple(heat.get_extent()) == (-0.5, 31.5, 31.5, -0.5)
+    assert figures["heat_maps"].get_suptitle().endswith("of 4 or 2 to 2 of 16 cells")
 
 
 @pytest.mark.parametrize("turned", [1, -1])

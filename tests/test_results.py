@@ -117,6 +117,10 @@ def test_right_answers_are_those_of_the_test_images(monkeypatch, tmp_path):
     monkeypatch.setattr(results.Run, "record", {"data": "toy"})
     right = results.right_answers(results.runs_in(tmp_path))
     assert right.tolist() == [[True, True, False], [False, True, True]]
+    assert {k: v.tolist() for k, v in results.right_by_variant(tmp_path).items()} == {
+        "a": right.tolist()
+    }
+    assert results.read_records(tmp_path) == [{"data": "toy"}] * 2
 
 
 def test_too_few_predictions_are_told(monkeypatch, tmp_path):

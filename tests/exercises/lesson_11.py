@@ -159,7 +159,7 @@ WRONG = {
         ),
         ("no classifier", SMALL.replace("    network.add(layers.Dense(10))\n", ""), "ten logits"),
         ("never trained", SMALL.replace(FIT, ""), "never trained"),
-        ("as in lesson 04", SMALL, "does its rate fall to 0"),
+        ("as in lesson 04", SMALL, "a rate that falls to 0"),
         ("not returned", SMALL.replace("return network", "pass"), "no network comes back"),
     ],
 }

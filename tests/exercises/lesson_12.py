@@ -169,6 +169,11 @@ WRONG = {
             experiment(TRAIN.replace(', metrics=["accuracy"]', "")),
             'metrics=["accuracy"]?',
         ),
+        (
+            "no ReLU",
+            experiment(TRAIN.replace(', activation="relu"', "")),
+            "where is its ReLU",
+        ),
         ("no padding", experiment(TRAIN.replace('"same"', '"valid"')), "which padding"),
         ("other seeds", experiment(UNTRAINED, seeds="(1, 2, 3)"), "pairs need the same ones"),
         ("one head alone", experiment(UNTRAINED, returned="trained['average']"), "trained: ["),
