@@ -40,6 +40,16 @@ NORMALIZATIONS = ("symmetric", "standardized", "unit", "none")
 
 # Training images that `load_held_out` keeps for choosing between recipes.
 HELD_OUT = 5000
+# SHA-256 of the four arrays of data sets that are not embedded.
+KNOWN_HASHES = {
+    "full": tuple(sources.HASHES.values()),
+    "held-out": (
+        "7944cb8350d8fe13e5d7cf81c887e6bb29bbd0568b8e17e54818911a98157a3c",
+        "20732609e7660651933b4abf751829043be4711ced2f01552d9a2bffea96cce4",
+        "b0c63b26b82cb07676b937c64ecaf10acbd6015732fd15ffd83a53ae9877d74e",
+        "da32b32f6bce06928e9d52c034734127bba271458495920a6096e604dbcbe795",
+    ),
+}
 
 SAMPLE_FOLDER = Path(__file__).with_name("_sample")
 TILE_ROWS, TILE_COLUMNS = 25, 40  # of a contact sheet
@@ -202,13 +212,15 @@ def load_data(name: str | None = None) -> Dataset:
 
 
 def known_hashes(name: str) -> list[str]:
-    """SHA-256 of the four arrays of `load_data(name)`, in order; "full" needs no images for it.
+    """SHA-256 of the four arrays of `load_data(name)`, in order.
+
+    "full" and "held-out" need no images for it.
 
     Raises:
         UserError: as `load_data` does.
     """
-    if name == "full":
-        return list(sources.HASHES.values())
+    if name in KNOWN_HASHES:
+        return list(KNOWN_HASHES[name])
     return [array_hash(array) for part in load_data(name) for array in part]
 
 

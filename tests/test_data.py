@@ -191,6 +191,13 @@ def test_load_data_chooses_by_name_then_by_environment(monkeypatch):
         data.load_data()
 
 
+def test_hashes_of_what_is_held_out_are_known_without_images(monkeypatch, full_cifar10):
+    monkeypatch.setattr(sources, "load", lambda: (full_cifar10, "here"))
+    of_images = [data.array_hash(each) for part in data.load_held_out() for each in part]
+    monkeypatch.setattr(sources, "load", lambda: pytest.fail("the images were loaded"))
+    assert data.known_hashes("held-out") == of_images
+
+
 def test_load_cifar10_has_the_form_that_keras_returns(monkeypatch):
     arrays = {
         "x_train": np.zeros((10, 32, 32, 3), np.uint8),
