@@ -1,4 +1,4 @@
-"""The one exception that is meant for the reader."""
+"""The one exception that is meant for the reader, and what is shown of others."""
 
 
 class UserError(ValueError):
@@ -11,3 +11,8 @@ class UserError(ValueError):
     def _render_traceback_(self) -> list[str]:
         """What IPython shows in place of a traceback."""
         return [f"error: {self}"]
+
+
+def first_line(error: BaseException) -> str:
+    """The first line of an exception's text; empty if it has none."""
+    return str(error).strip().partition("\n")[0]

@@ -10,7 +10,7 @@ from cifar_keras.environment import keras
 
 import numpy as np
 
-from cifar_keras.errors import UserError
+from cifar_keras.errors import UserError, first_line
 
 
 class Hint(UserError):
@@ -65,9 +65,9 @@ def check(task: str, seconds: float = 60) -> Iterator[None]:
         advice = "run the cell above first" if by_check else "correct this name in your answer"
         raise Hint(f"{task}: {error}; {advice}") from None
     except AssertionError as error:
-        raise Hint(f"{task}: {_first_line(error)}") from None
+        raise Hint(f"{task}: {first_line(error)}") from None
     except Exception as error:  # whatever a wrong answer may raise
-        raised = f"{type(error).__name__}: {_first_line(error)}"
+        raised = f"{type(error).__name__}: {first_line(error)}"
         raise Hint(f"{task}: your answer raises {raised}") from error
     finally:
         keras.Model.fit = fit
@@ -91,10 +91,6 @@ def evaluate(model: keras.Model, images: np.ndarray, labels: np.ndarray) -> tupl
     return loss, accuracy
 
 
-def _first_line(error):
-    return str(error).strip().partition("\n")[0]
-
-
 def compare(
     guess: object, measured: object, replies: Mapping | None = None, form: str = "{}"
 ) -> None:
@@ -108,14 +104,15 @@ def compare(
 
     A guess that is neither is told so; the lesson goes on in any case.
     """
-    said = "no guess yet; write one into the cell above"
-    if replies is not None and not (guess is None or guess is ...):
-        known = ", ".join(map(str, replies))
+    if guess is None or guess is ...:
+        said = "no guess yet; write one into the cell above"
+    elif replies is not None:
         # Of others, a list has no hash, and an array is neither equal to a choice nor not.
         chosen = isinstance(guess, str | numbers.Real) and guess in replies
+        known = ", ".join(map(str, replies))
         said = f"{guess}: {replies[guess]}" if chosen else f"choose one of {known}"
     elif isinstance(guess, numbers.Real) and not isinstance(guess, bool):
         said = form.format(guess)
-    elif not (guess is None or guess is ...):
+    else:
         said = f"{guess!r} is no number"
     print(f"your guess: {said}\nmeasured:   {form.format(measured)}")

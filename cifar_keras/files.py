@@ -106,7 +106,8 @@ def lock(folder: Path) -> Iterator[bool]:
     Raises:
         UserError: the folder cannot be made or written to, or its file system has no locks.
     """
-    file_lock = filelock.FileLock(folder / ".lock")
+    # Without the fallback, a marker in the place of a lock, which would outlive its process.
+    file_lock = filelock.FileLock(folder / ".lock", fallback_to_soft=False)
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:

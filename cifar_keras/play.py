@@ -13,7 +13,7 @@ import numpy as np
 from keras import layers
 
 from cifar_keras import data, evaluation, files, models, results, study
-from cifar_keras.errors import UserError
+from cifar_keras.errors import UserError, first_line
 from cifar_keras.layers import BatchNormalization
 from cifar_keras.results import Run
 
@@ -62,7 +62,7 @@ def load_net(source: Run | Path) -> tuple[keras.Model, str]:
         try:
             model, method = keras.saving.load_model(source, compile=False), "symmetric"
         except Exception as error:  # what is no such file makes Keras raise nearly anything
-            reason = str(error).strip().partition("\n")[0]
+            reason = first_line(error)
             raise UserError(f"{source} is no model that Keras can read ({reason})") from error
     else:
         one = source if isinstance(source, Run) else _run_in(source)

@@ -23,7 +23,7 @@ import filelock
 import numpy as np
 
 from cifar_keras import files, formats, terminal
-from cifar_keras.errors import UserError
+from cifar_keras.errors import UserError, first_line
 from cifar_keras.formats import Arrays
 
 OFFICIAL_URL = "https://www.cs.toronto.edu/~kriz/cifar-10-python.tar.gz"
@@ -88,7 +88,7 @@ def _reason(error: Exception) -> str:
         return str(error)
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
-    return f"{str(error).partition(chr(10))[0]} ({type(error).__name__})"
+    return f"{first_line(error)} ({type(error).__name__})"
 
 
 # --- Copies on this computer ------------------------------------------------------------------
@@ -239,7 +239,7 @@ def _one_at_a_time(path: Path) -> Iterator[None]:
     """Of all processes that want to write `path`, one runs the block; the others wait."""
     path.parent.mkdir(parents=True, exist_ok=True)
     # The lock may be taken by everybody, since a data directory may be shared.
-    lock = filelock.FileLock(path.with_name(".cifar10.lock"), mode=0o666)
+    lock = filelock.FileLock(path.with_name(".cifar10.lock"), mode=0o666, fallback_to_soft=False)
     try:
         lock.acquire(blocking=False)
     except filelock.Timeout:

@@ -133,7 +133,7 @@ def test_asking_of_somebody_else_s_read_only_folder(tmp_path):
     assert stat.S_IMODE((tmp_path / ".lock").stat().st_mode) == 0o444
 
 
-@pytest.mark.parametrize("number", [errno.ENOLCK, errno.EPERM, errno.EOPNOTSUPP])
+@pytest.mark.parametrize("number", [errno.ENOLCK, errno.ENOSYS, errno.EPERM, errno.EOPNOTSUPP])
 def test_a_file_system_without_locks_is_named_as_that(tmp_path, monkeypatch, number):
     monkeypatch.setattr(fcntl, "flock", refuse(number))
     reason = re.escape(os.strerror(number))
