@@ -7,7 +7,7 @@ from cifar_keras.environment import keras
 
 import numpy as np
 from keras import layers
-from scipy.sparse.linalg import ArpackNoConvergence, LinearOperator, eigsh
+from scipy.sparse.linalg import ArpackError, ArpackNoConvergence, LinearOperator, eigsh
 
 from cifar_keras.errors import UserError
 from cifar_keras.layers import Tensor
@@ -232,7 +232,7 @@ def largest_eigenvalue(
         A float.
 
     Raises:
-        UserError: the curvature is not a number, or the iteration does not settle.
+        UserError: the curvature is not a number, or 0, or the iteration does not settle.
     """
     points = [_tensor(point) for point in points]
     # D⁻¹H has the eigenvalues of the symmetric S H S with S = D^(-1/2).
@@ -246,6 +246,8 @@ def largest_eigenvalue(
         return scale * result
 
     size = sum(math.prod(point.shape) for point in points)
+    if size == 1:  # ARPACK takes two weights and more
+        return float(product(np.ones(1, "float32"))[0])
     hessian = LinearOperator((size, size), matvec=product, dtype="float32")
     start = np.random.default_rng(0).normal(size=size).astype("float32")
     try:
@@ -261,6 +263,8 @@ def largest_eigenvalue(
         return float(eigenvalue)
     except ArpackNoConvergence as error:
         raise UserError("the eigenvalue does not settle; allow a larger tolerance") from error
+    except ArpackError as error:  # such as a Hessian of zeros
+        raise UserError("there is no curvature; look at the loss and the weights first") from error
 
 
 def noise_scale(gradients: Iterable[np.ndarray], batch_size: int) -> tuple[float, float, float]:

@@ -126,6 +126,18 @@ class TestLargestEigenvalue:
                 lambda p: keras.ops.sum(p[0] ** 2) * np.float32("nan"), [np.ones(15, "float32")]
             )
 
+    def test_of_one_weight_is_its_second_derivative(self):
+        found = measure.largest_eigenvalue(
+            lambda p: 1.5 * keras.ops.sum(p[0] ** 2), [np.ones(1, "float32")]
+        )
+        assert np.isclose(found, 3)
+
+    def test_says_so_where_nothing_is_curved(self):
+        with pytest.raises(UserError, match="there is no curvature"):
+            measure.largest_eigenvalue(
+                lambda p: keras.ops.sum(0 * p[0] ** 2), [np.ones(15, "float32")]
+            )
+
     def test_says_so_when_it_does_not_settle(self, monkeypatch):
         def never(*_, **__):
             raise measure.ArpackNoConvergence("%s", [], [])
