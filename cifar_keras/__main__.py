@@ -1,4 +1,4 @@
-"""The command line: `python -m cifar_keras COMMAND`. It parses, calls and prints, no more.
+"""The command line: `python -m cifar_keras COMMAND`. Trains, compares, verifies and shows.
 
 Exit status: 0 done, 1 a check found damage or a target was missed, 2 something the reader can put
 right, 130 Ctrl-C, 141 nobody reads the output any more.
@@ -139,7 +139,7 @@ def study_status(args: argparse.Namespace) -> int:
 
 
 def study_verify(args: argparse.Namespace) -> int:
-    """Measure the shipped weights again, and compute again what the records say."""
+    """Evaluate the recorded weights again, and check all that the records say."""
     names = [args.name] if args.name else files.studies()
     for name in names:
         files.study_file(name)
@@ -194,7 +194,7 @@ def _integer(minimum: int, maximum: int | None = None):
     return integer
 
 
-def _share(text: str) -> float:
+def share(text: str) -> float:
     number = float(text)
     if not 0 <= number <= 1:
         raise argparse.ArgumentTypeError("must be from 0 to 1")
@@ -227,7 +227,11 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=_version())
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     images = {"choices": ["sample", "full"], "help": "images (%(default)s)"}
-    seed = {"type": _integer(0, 2**32 - 1), "default": 0, "help": "of all chance (%(default)s)"}
+    seed = {
+        "type": _integer(0, 2**32 - 1),
+        "default": 0,
+        "help": "of all random numbers (%(default)s)",
+    }
 
     data = commands.add_parser(
         "data",
@@ -245,11 +249,11 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--out", help="folder for histories and picture (runs/…)")
 
     command = _command(commands, "train", train, "train quick --data sample")
-    command.add_argument("name", choices=["compact", "quick", "strong"])
+    command.add_argument("name", choices=["compact", "quick", "strong"], help="the net")
     command.add_argument("--seed", **seed)
     command.add_argument("--data", default="full", **images)
     command.add_argument(
-        "--target", type=_share, help="exit with status 1 below this accuracy, from 0 to 1"
+        "--target", type=share, help="exit with status 1 below this accuracy, from 0 to 1"
     )
     command.add_argument("--out", help="folder for the run (runs/…)")
 

@@ -96,8 +96,8 @@ class Progress(keras.callbacks.Callback):
         filled = round(10 * done)
         bar = "█" * filled + "░" * (10 - filled)
         elapsed = time.monotonic() - self.start
-        left = elapsed / done - elapsed if done else 0
-        clock = f"{left // 60:.0f}:{left % 60:02.0f} left" if left >= 0.5 else f"{elapsed:.0f} s"
+        left = round(elapsed / done - elapsed) if done else 0
+        clock = f"{left // 60}:{left % 60:02} left" if left else f"{elapsed:.0f} s"
         line = f" {bar} {self.epoch + 1:>2}/{epochs}{self.last}  {clock}"
         room = terminal.WIDTH - len(line)
         label = self.label if len(self.label) <= room else self.label[: room - 2] + ".."

@@ -261,8 +261,8 @@ def basis(runs: Runs, images: int, variants: Sequence[str] = results.VARIANTS) -
     by_seed = results.paired(runs, variants)[variants[0]]
     epochs = len(next(iter(by_seed.values())))
     said = f"{plural(len(by_seed), 'seed')}, {plural(epochs, 'epoch')}"
-    corrected = not 1 < len(by_seed) < CORRECTED_FROM
-    return f"{said} ({steps(epochs, images):,} steps)" + ("" if corrected else ", not corrected")
+    remark = ", not corrected" if 1 < len(by_seed) < CORRECTED_FROM else ""
+    return f"{said} ({steps(epochs, images):,} steps){remark}"
 
 
 def mcnemar(one: np.ndarray, other: np.ndarray) -> tuple[int, int, float]:

@@ -139,7 +139,7 @@ if keras.backend.backend() == "tensorflow":
 
 @contextlib.contextmanager
 def graphs_released() -> Iterator[None]:
-    """What TensorFlow traced in the block goes with the nets that it was traced for.
+    """Frees, when the block ends, the graphs that TensorFlow traced in it.
 
     Whenever it traces a function with a gradient of its own, TensorFlow enters that gradient in a
     table of the process, and nothing takes it out again; with the gradient stays the whole graph,

@@ -191,7 +191,7 @@ def grad_cam(model: keras.Model, images: np.ndarray, classes: np.ndarray, name: 
     of the logit's derivative with respect to them, added up, negative sums set to 0.
 
     Args:
-        model: a chain of layers, logits out. images: as in `activations`.
+        model: images in, logits out. images: as in `activations`.
         classes: integers (n,) or (n, 1), the class that is asked about for each image.
         name: name of a convolution or pooling layer.
 
@@ -204,14 +204,12 @@ def grad_cam(model: keras.Model, images: np.ndarray, classes: np.ndarray, name: 
     layer = _layer(model, name)
     if len(layer.output.shape) != 4:
         raise UserError(f"layer {name} puts out no feature map; name a convolution or a pool")
-    behind = model.layers[model.layers.index(layer) + 1 :]
+    rest = keras.Model(layer.output, model.output)
     chosen = ops.one_hot(np.ravel(classes), model.output_shape[-1])
 
     def logit_sum(points):
-        (features,) = points
-        for following in behind:
-            features = following(features, training=False)
-        return ops.sum(features * chosen)  # one image's logit does not depend on another image
+        logits = rest(points[0], training=False)
+        return ops.sum(logits * chosen)  # one image's logit does not depend on another image
 
     features = ops.convert_to_tensor(activations(model, images, [name])[name])
     (slope,) = measure.gradient(logit_sum, [features])
@@ -234,18 +232,13 @@ def perturb(images: np.ndarray, kind: str, strength: float) -> np.ndarray:
         uint8 of the same shape; values beyond 0..255 are cut off.
 
     Raises:
-        UserError: another kind, or another dtype. TypeError, ValueError: a shift by what is no
-            whole number from 0.
+        UserError: another kind, or another dtype.
     """
     if images.dtype != np.uint8:
         raise UserError(f"perturb takes uint8 pixels in 0..255, got {images.dtype}")
     pixels = images.astype(np.float32)
     if kind == "shift":
-        height, width = images.shape[1:3]
-        padding = ((0, 0), (strength, 0), (strength, 0), (0, 0))
-        # The strength is an integer here, or NumPy refuses it.
-        pixels = np.pad(pixels, padding, mode="edge")  # pyright: ignore[reportCallIssue, reportArgumentType]
-        pixels = pixels[:, :height, :width]
+        pixels = ndimage.shift(pixels, (0, strength, strength, 0), order=0, mode="nearest")
     elif kind == "noise":
         pixels += strength * np.random.default_rng(0).standard_normal(pixels.shape, np.float32)
     elif kind == "blur":
@@ -334,7 +327,8 @@ def _from_array(pixels):
             f"the array has the shape {pixels.shape} of {pixels.dtype}; give integers or floats "
             "(height, width), or with 3 or 4 channels last"
         )
-    pixels = pixels[(slice(None, None, max(1, min(pixels.shape[:2]) // 1024)),) * 2]
+    step = max(1, min(pixels.shape[:2]) // 1024)
+    pixels = pixels[::step, ::step]
     if not (pixels.min() >= 0 and pixels.max() <= most):
         raise UserError(
             f"the pixels go from {pixels.min():g} to {pixels.max():g}; give integers in 0..255 or "

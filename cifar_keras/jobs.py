@@ -185,7 +185,8 @@ def _lacking(name):
 
 def _check_memory(described, jobs):
     """Raises UserError if the free memory is too small for that many runs at once."""
-    least: dict[str, int] = {}  # who trained several in one process recorded those before with each
+    # MB, the least of each variant: who trains several runs in a process records its peak of all.
+    least: dict[str, int] = {}
     for one in described.runs():
         if one.finished and (taken := one.record.get("peak_memory_mb")):
             least[one.variant] = min(taken, least.setdefault(one.variant, taken))

@@ -241,10 +241,10 @@ def build_whitened(
 def whiten(model: keras.Model, images: np.ndarray) -> None:
     """Sets the frozen first convolution of a whitened net from training images.
 
-    Its filters are the principal components of the images' patches, divided by their standard
-    deviation, so that the outputs over all patches are uncorrelated with variance 1; and the
-    negatives of these filters, since the activation that follows keeps one sign only (Page 2019;
-    arXiv 2404.00498, section 3.2). Other models stay as they are.
+    Its filters are the principal components of the images' patches, divided by the root of their
+    mean square (plus 5e-4), so that the outputs over all patches are nearly uncorrelated, with a
+    mean square near 1; and the negatives of these filters, since the activation that follows keeps
+    one sign only (Page 2019; arXiv 2404.00498, section 3.2). Other models stay as they are.
 
     Args:
         images: float32 (n, height, width, channels), normalised; 5,000 are used at most.

@@ -46,7 +46,7 @@ class CoupledAdam(keras.optimizers.Adam):
 
 @keras.saving.register_keras_serializable(package="cifar_keras")
 class Muon(keras.optimizers.SGD):
-    """Nesterov SGD that turns the kernels of convolutions, equally far in all directions.
+    """Nesterov SGD whose steps for the kernels of convolutions are orthogonalised.
 
     A kernel is taken as a matrix, (height * width * channels, filters). In the place of its
     momentum comes a matrix with the same singular vectors and singular values near 1, so that the

@@ -85,7 +85,7 @@ def receptive_fields(
     return figure
 
 
-def disagreements(counts: Mapping[str, tuple[int, int, float]], base: str, level: float) -> Figure:
+def mcnemar(counts: Mapping[str, tuple[int, int, float]], base: str, level: float) -> Figure:
     """On how many images each network and a common other disagree, and whether that says anything.
 
     Args:
@@ -234,15 +234,15 @@ def toll(parts: Mapping[str, tuple[float, float]]) -> Figure:
     return figure
 
 
-def maximum_behind_dropout(
+def maximum_after_dropout(
     block: Sequence[float], rate: float, ratios: Mapping[str, tuple[float, float, float]]
 ) -> Figure:
-    """The mean of a maximum behind dropout: one block by the law, and the pools of a network.
+    """The mean of a maximum after dropout: one block by the law, and the pools of a network.
 
     Args:
         block: activations of one pool's window. rate: of the dropout.
-        ratios: `{pool: (measured, predicted, dropout behind the pool)}`, each the mean output with
-            holes as a multiple of the whole network's.
+        ratios: `{pool: (measured, predicted, dropout after the pool)}`, each the mean output in
+            training mode as a multiple of that in inference mode.
     """
     figure, (one, all_pools) = style.subplots(10, 3.8, 1, 2)
     values = np.sort(block)[::-1]
@@ -261,28 +261,30 @@ def maximum_behind_dropout(
     one.legend(frameon=False, loc="upper center", ncols=2)
     one.set_ylim(0, 1.45 * bottom[-1])
     rows = np.arange(len(ratios))
-    measured, predicted, behind = np.array(list(ratios.values())).T
+    measured, predicted, after = np.array(list(ratios.values())).T
     all_pools.bar(rows, measured, 0.5, color=BLUE, label="dropout before the pool")
     all_pools.plot(rows, predicted, "o", color=INK, mfc="white", label="predicted by the law")
-    all_pools.plot(rows, behind, "s", color=ORANGE, markersize=8, label="dropout behind the pool")
+    all_pools.plot(rows, after, "s", color=ORANGE, markersize=8, label="dropout after the pool")
     all_pools.axhline(1, color=INK, linewidth=0.8, linestyle=":")
     all_pools.set_xticks(rows, list(ratios))
-    all_pools.set(xlabel="pool of the trained network", ylabel="mean with holes / whole")
+    all_pools.set(
+        xlabel="pool of the trained network", ylabel="mean in training mode / in inference mode"
+    )
     all_pools.set_ylim(0, 1.5 * measured.max())
     all_pools.legend(frameon=False, loc="upper center")
     for axis in (one, all_pools):
         style.grid(axis)
     times = ", ".join(f"{value:.2f}" for value in measured)
     figure.suptitle(
-        f"This window's maximum is {values[0]:g} whole, {bottom[-1]:.3g} on average with holes; "
-        f"the network's pools give {times} times as much",
-        fontsize=11,
+        f"This window's maximum: {values[0]:g} in inference mode, {bottom[-1]:.3g} on average in "
+        f"training mode; the network's pools give {times} times as much",
+        fontsize=10,
     )
     figure.set_label(
         "Left: the sorted activations of one window as bars, and the terms of the law stacked to "
         "the mean of the maximum. Right: for each pool of the trained network the mean output "
-        "with holes over the whole network's, as a bar, as predicted in a circle, and with dropout "
-        "behind the pool in a square."
+        "in training mode over that in inference mode, as a bar, as predicted in a circle, and "
+        "with dropout after the pool in a square."
     )
     return figure
 

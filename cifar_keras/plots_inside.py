@@ -209,39 +209,39 @@ def feature_maps(image: np.ndarray, maps: Mapping[str, np.ndarray]) -> Figure:
     return figure
 
 
-def dropout_maps(
-    image: np.ndarray, before: np.ndarray, behind: np.ndarray, rate: float, channels: int = 6
-) -> Figure:
-    """A photograph, and its feature maps before and behind a dropout layer, in training.
+def dropout_maps(image: np.ndarray, before: np.ndarray, after: np.ndarray, rate: float) -> Figure:
+    """A photograph, and six of its feature maps before and after a dropout layer, in training mode.
 
     Args:
         image: uint8 (height, width, 3).
-        before, behind: float (height, width, channels), the same activations of this image.
-        rate: the layer's rate. channels: how many maps are shown, the most active ones.
+        before, after: float (height, width, channels), the same activations of this image; the six
+            most active maps are shown.
+        rate: the layer's rate.
     """
+    channels = 6
     chosen = np.argsort(before.sum(axis=(0, 1)))[::-1][:channels]
-    before, behind = before[..., chosen], behind[..., chosen]
+    before, after = before[..., chosen], after[..., chosen]
     figure = style.figure(1.25 * channels + 3.3, 3.2)
     grid = figure.add_gridspec(2, channels + 2)
     photograph = figure.add_subplot(grid[:, :2])
     style.picture(photograph, image)
     photograph.set_title("the image", fontsize=9, color=INK)
-    for row, (name, maps) in enumerate((("before", before), ("behind\ndropout", behind))):
+    for row, (name, maps) in enumerate((("before", before), ("after\ndropout", after))):
         for column in range(channels):
             axis = figure.add_subplot(grid[row, column + 2])
-            shown = style.picture(axis, maps[..., column], vmin=0, vmax=behind.max())
+            shown = style.picture(axis, maps[..., column], vmin=0, vmax=after.max())
             if column == 0:
                 axis.set_ylabel(name, rotation=0, ha="right", va="center")
     figure.colorbar(shown, ax=figure.axes[1:], label="activation")
     active = before > 0
-    ratios = (behind / np.where(active, before, 1))[active]
+    ratios = (after / np.where(active, before, 1))[active]
     figure.suptitle(
-        f"Dropout at rate {rate} sets {np.mean(ratios == 0):.0%} of the active pixels to 0 "
+        f"Dropout at rate {rate} sets {np.mean(ratios == 0):.0%} of the activations above 0 to 0 "
         f"and multiplies the others by {np.median(ratios[ratios > 0]):.3g}"
     )
     figure.set_label(
         f"A photograph, and beside it {channels} of its feature maps in two rows with one colour "
-        "scale: above before dropout, below behind it."
+        "scale: above before dropout, below after it."
     )
     return figure
 

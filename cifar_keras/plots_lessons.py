@@ -6,6 +6,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from numpy.typing import ArrayLike
+from scipy import special
 
 from cifar_keras import claims, data, style
 from cifar_keras.errors import UserError
@@ -145,10 +146,9 @@ def pooling_weights(scores: ArrayLike) -> Figure:
             f"pooling_weights takes one feature map, got shape {scores.shape}: "
             "pass maps[0, :, :, channel]"
         )
-    softmax = np.exp(scores - scores.max())
     shares = {
         "mean": np.full(scores.shape, 1 / scores.size),
-        "attention": softmax / softmax.sum(),
+        "attention": special.softmax(scores),
         "maximum": (np.arange(scores.size) == scores.argmax()).reshape(scores.shape),
     }
     figure, axes = style.subplots(9, 2.7, 1, 4)

@@ -293,7 +293,7 @@ def verdicts(columns: Mapping[str, Sequence[claims.Verdict]]) -> Figure:
         axis.axis("off")
     for word, (marker, color, face) in LOOKS.items():
         legend.plot([], [], marker + "-", color=color, markerfacecolor=face, label=word)
-    legend.legend(frameon=False, loc="center", title="the claim, by its 95% interval")
+    legend.legend(frameon=False, loc="center", title="the claim, by the rule of the course")
     several = (verdict for each in columns.values() for verdict in each if verdict.runs > 1)
     words = [verdict.word for verdict in several if not math.isnan(verdict.mean)]
     hold, fail, open_ = (words.count(w) for w in (claims.HOLDS, claims.FAILS, claims.OPEN))

@@ -23,7 +23,8 @@ def build_practice(
 
     Args:
         rate: probability that an activation is dropped in training, in [0, 1).
-        place: where: "before_pools", "behind_pools", or "in_head", before and behind the units.
+        place: where: "before_pools", "behind_pools", that is, after them, or "in_head", before and
+            after the units.
         initialization: "keras", Glorot uniform with zero biases, as in the lessons.
 
     Returns:

@@ -150,7 +150,8 @@ def read_runs(folder: Path | str) -> Runs:
     lengths = {len(history) for by_seed in runs.values() for history in by_seed.values()}
     if len(lengths) > 1:
         raise UserError(
-            f"the runs in {folder} differ in length, {sorted(lengths)} epochs; finish them"
+            f"the runs in {folder} differ in length, {sorted(lengths)} epochs; name a folder whose "
+            "runs have one length"
         )
     order = {name: i for i, name in enumerate(VARIANTS)}
     return {v: runs[v] for v in sorted(runs, key=lambda name: (order.get(name, len(order)), name))}
@@ -206,7 +207,8 @@ def column(history: History, name: str) -> list[float]:
 class Summary:
     """What a history comes to; accuracies in [0, 1], losses in nats, epochs from 1.
 
-    last_*: after the last epoch. best_accuracy, lowest_loss: of the best epoch.
+    last_*: after the last epoch. best_accuracy: the highest, after best_epoch. lowest_loss: after
+    lowest_loss_epoch, which may be another one.
     """
 
     epochs: int

@@ -63,16 +63,11 @@ class Study:
     def __post_init__(self):
         _fits("data", self.data, f"one of {', '.join(data.NAMES)}", self.data in data.NAMES)
         for name in ("seeds", "keep_weights"):
-            seeds = getattr(self, name)
-            whole = isinstance(seeds, tuple) and all(type(seed) is int for seed in seeds)
-            _fits(
-                name,
-                seeds,
-                "different whole numbers from 0 to 2**32 - 1",
-                whole
-                and all(0 <= seed < 2**32 for seed in seeds)
-                and len(set(seeds)) == len(seeds),
+            seeds, wanted = getattr(self, name), "different whole numbers from 0 to 2**32 - 1"
+            whole = isinstance(seeds, tuple) and all(
+                type(seed) is int and 0 <= seed < 2**32 for seed in seeds
             )
+            _fits(name, seeds, wanted, whole and len(set(seeds)) == len(seeds))
         _fits("seeds", self.seeds, "at least one", self.seeds)
         flag = self.mixed_precision
         _fits("mixed_precision", flag, "true or false", isinstance(flag, bool))
@@ -359,7 +354,7 @@ def load_model(study: Study, variant: str, seed: int = 0) -> keras.Model:
 
 
 def status(study: Study) -> list[str]:
-    """One line of text for each run: finished, in training, begun, not begun, or damaged."""
+    """A line for each run: finished, in training, interrupted, not begun, or damaged."""
     lines = []
     for one in study.runs():
         try:

@@ -34,7 +34,7 @@ def in_place(stream: TextIO) -> bool:
 
 
 def rewrite(line: str, stream: TextIO) -> None:
-    """Prints a line, cut to `WIDTH`, over the one that was printed last; elsewhere below it."""
+    """Prints a line, cut to `WIDTH`: over the one before where `in_place`, else below it."""
     if in_place(stream):
         _open.add(stream)  # first: Ctrl-C may come while the line is printed
         print(f"\r{line[:WIDTH]:{WIDTH}}", end="", file=stream, flush=True)

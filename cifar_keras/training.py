@@ -188,8 +188,9 @@ class ShuffledBatches(keras.utils.PyDataset):
 
     def release(self) -> None:
         """Lets the images go: TensorFlow keeps the batches for as long as the process lives."""
-        # Empty, in case that TensorFlow asks for one batch more; a slice would hold the images.
-        self.images, self.order = self.images[:0].copy(), self.order[:0]
+        # Empty, in case that TensorFlow asks for one batch more; a slice would hold the whole.
+        self.images, self.labels = self.images[:0].copy(), self.labels[:0].copy()
+        self.shuffle(0)
 
     def __len__(self):
         return math.ceil(len(self.images) / self.batch_size)

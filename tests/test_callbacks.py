@@ -69,6 +69,10 @@ def test_it_is_one_line_that_says_how_far():
     assert states(output)[-1] == "net ██████████  4/4  train 0.103  test 0.200  240 s"
 
 
+def test_nearly_a_minute_is_a_minute():
+    assert states(progress("net", epochs=2, steps=20, pace=1.988))[0].endswith(" 1:00 left")
+
+
 def test_in_a_file_or_a_pipe_each_epoch_is_a_line():
     output = progress("net", epochs=4, steps=20, pace=3.0, to=io.StringIO)
     assert "\r" not in output

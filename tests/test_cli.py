@@ -267,6 +267,13 @@ def test_train_prints_accuracy_seconds_and_parameters(described, tmp_path, capsy
     assert status == 0 and again.out.splitlines()[-4:] == printed.out.splitlines()[-4:]
 
 
+def test_a_target_is_a_share(capsys):
+    for wrong, said in (("ninety", "invalid share value: 'ninety'"), ("90", "from 0 to 1")):
+        with pytest.raises(SystemExit):
+            main(["train", "quick", "--target", wrong])
+        assert said in capsys.readouterr().err
+
+
 def test_a_missed_target_is_told(described, tmp_path, capsys):
     for target, status in (("0.0", 0), ("1.0", 1)):  # the second finds it trained
         done, printed = train_quick(tmp_path, capsys, "--target", target)

@@ -29,9 +29,9 @@ def receptive_fields(before, after):
     return figures.receptive_fields(maps, range(6, 30), np.ones(24) / 24, spread)
 
 
-def disagreements(p_value):
+def mcnemar(p_value):
     counts = {"maximum 3×3": (104, 96, 0.6), "mean 2×2": (87, 108, p_value)}
-    return figures.disagreements(counts, "maximum 2×2", 0.025)
+    return figures.mcnemar(counts, "maximum 2×2", 0.025)
 
 
 def toll(with_dropout):
@@ -41,12 +41,12 @@ def toll(with_dropout):
 
 def maximum(measured):
     ratios = {"pool_2": (measured, 1.41, 1.0), "pool_3": (1.44, 1.43, 1.01)}
-    return figures.maximum_behind_dropout([1, 4, 2, 1], 0.5, ratios)
+    return figures.maximum_after_dropout([1, 4, 2, 1], 0.5, ratios)
 
 
-def gaps(whole):
+def gaps(seen):
     return figures.accuracy_gaps(
-        {"without\ndropout": (0.97, 0.55), "dropout,\nwhole": (whole, 0.57)}
+        {"without\ndropout": (0.97, 0.55), "dropout,\ninference mode": (seen, 0.57)}
     )
 
 
@@ -65,11 +65,11 @@ def drawn():
     return {
         "influence_of_pixels": influence(0.14),
         "receptive_fields": receptive_fields(4.3, 3.6),
-        "disagreements": disagreements(0.1),
+        "mcnemar": mcnemar(0.1),
         "costs_by_layer": figures.costs_by_layer(measure.costs(models.build_fully_connected())),
         "signal_over_depth": initialisations(0.001),
         "toll": toll(2.4),
-        "maximum_behind_dropout": maximum(1.42),
+        "maximum_after_dropout": maximum(1.42),
         "accuracy_gaps": gaps(0.86),
     }
 
@@ -87,10 +87,10 @@ def test_descriptions_hold_no_number_of_this_run(drawn):
     again = {
         "influence_of_pixels": influence(0.3),
         "receptive_fields": receptive_fields(4.0, 4.6),
-        "disagreements": disagreements(0.001),
+        "mcnemar": mcnemar(0.001),
         "signal_over_depth": initialisations(0.1),
         "toll": toll(0.2),
-        "maximum_behind_dropout": maximum(1.2),
+        "maximum_after_dropout": maximum(1.2),
         "accuracy_gaps": gaps(0.7),
     }
     for name, figure in again.items():
@@ -103,14 +103,18 @@ def test_titles_follow_the_numbers(drawn):
     assert "influence: counted 18% · measured 14%" in titles["influence_of_pixels"]
     assert "shrinks with training: ±4.3 → ±3.6 pixels" in titles["receptive_fields"]
     assert "grows with training" in receptive_fields(3.6, 4.3).get_suptitle()
-    assert "None differs from “maximum 2×2”" in titles["disagreements"]
-    assert "mean 2×2 differs from “maximum 2×2”: p below" in disagreements(0.001).get_suptitle()
+    assert "None differs from “maximum 2×2”" in titles["mcnemar"]
+    assert "mean 2×2 differs from “maximum 2×2”: p below" in mcnemar(0.001).get_suptitle()
     assert "“PyTorch” is 100 times weaker than “He”" in titles["signal_over_depth"]
     assert "differs between images, 500 times" in titles["signal_over_depth"]
     assert "2.40 nats “with”, and 0.70 “with × s”" in titles["toll"]
-    assert "maximum is 4 whole, 5.38 on average with holes" in titles["maximum_behind_dropout"]
-    assert "give 1.42, 1.44 times" in titles["maximum_behind_dropout"]
-    assert "gap: without dropout 42 points · dropout, whole 29 points" in titles["accuracy_gaps"]
+    title = titles["maximum_after_dropout"]
+    assert "4 in inference mode, 5.38 on average in training mode" in title
+    assert "give 1.42, 1.44 times" in title
+    assert (
+        "gap: without dropout 42 points · dropout, inference mode 29 points"
+        in titles["accuracy_gaps"]
+    )
     spent = {"first": (1, 10), "last": (9, 1)}
     title = figures.costs_by_layer(spent).get_suptitle()
     assert "Most parameters: last layer; most work: first" in title

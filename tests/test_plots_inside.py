@@ -28,6 +28,7 @@ def figures():
     finer[:, 1, 1:] = 1
     described = "Five pictures of noise in two rows, with a caption of one word above each."
     points = np.stack([np.where(LABELS < 2, 5.0, 0.0), LABELS], axis=1) + NOISE.random((200, 2))
+    six = NOISE.random((4, 4, 6))
     return {
         "confusion": plots_inside.confusion(np.eye(10) * 80 + 2, data.CLASS_NAMES),
         "gallery": plots_inside.gallery(pictures, ["a\nb"] * 5, 3, "Noise, five times", described),
@@ -36,7 +37,7 @@ def figures():
         ),
         "loss_parts": plots_inside.loss_parts(parts, dict.fromkeys(parts, 1.2)),
         "feature_maps": plots_inside.feature_maps(pictures[0], {"one": NOISE.random((4, 4, 9))}),
-        "dropout_maps": plots_inside.dropout_maps(pictures[0], maps.T, 2 * maps.T, 0.5, channels=5),
+        "dropout_maps": plots_inside.dropout_maps(pictures[0], six, 2 * six, 0.5),
         "heat_maps": plots_inside.heat_maps(pictures, [("map", maps), ("other\nmap", finer)]),
         "projection": plots_inside.projection(points, LABELS, data.CLASS_NAMES, 0.5),
         "robustness": plots_inside.robustness({"shift": curves, "blur": weaker}, images=100),
@@ -132,13 +133,13 @@ def test_feature_maps_are_the_most_active_ones():
     assert shown == [9, 8, 7, 6, 5, 4, 3, 2]
 
 
-def test_dropout_maps_count_the_holes():
-    before, behind = np.ones((2, 2, 6)), np.full((2, 2, 6), 1.25)
-    behind[0, 0] = 0
+def test_dropout_maps_count_what_is_dropped():
+    before, after = np.ones((2, 2, 6)), np.full((2, 2, 6), 1.25)
+    after[0, 0] = 0
     image = np.full((32, 32, 3), 0.5)
-    figure = plots_inside.dropout_maps(image, before, behind, 0.2)
+    figure = plots_inside.dropout_maps(image, before, after, 0.2)
     title = figure.get_suptitle()
-    assert "sets 25% of the active pixels to 0 and multiplies the others by 1.25" in title
+    assert "sets 25% of the activations above 0 to 0 and multiplies the others by 1.25" in title
     photograph, *maps, bar = figure.axes
     assert np.array_equal(photograph.images[0].get_array(), image)
     assert {axis.images[0].get_clim() for axis in maps} == {(0, 1.25)}, "one scale for all maps"

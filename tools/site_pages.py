@@ -88,7 +88,8 @@ def study_page(name, folder):
             opening(files.study_file(name)),
             f"![{figure.get_label()}]({name}.png)",
             "## In numbers",
-            f"On the {images} images; losses are cross-entropies in nats. " + SPREAD * (seeds > 1),
+            f"On the {images} images; losses are cross-entropies in nats. "
+            + (SPREAD if seeds > 1 else ""),
             results.table(runs, several),
             "## Trained on",
             hardware(results.read_records(results.RESULTS / name)),
