@@ -1,5 +1,6 @@
 """Whether every number in a sentence of README and docs is what records and code say."""
 
+import itertools
 import json
 import math
 import re
@@ -13,11 +14,11 @@ import epoch_time
 import pytest
 import time_to_accuracy
 import update_readme
-from lessons import PATHS, planned_minutes, stated_minutes
+from lessons import PATHS, code_cells, planned_minutes, stated_minutes
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 
-from cifar_keras import claims, data, jobs, models, results, study
+from cifar_keras import claims, data, files, jobs, models, results, study
 
 ROOT = Path(__file__).parents[1]
 COUNT = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"]
@@ -127,7 +128,11 @@ def the_data():
     yield f"{len(x_train):,} training and {len(x_test):,} test images"
     yield f"on a sample of {len(x_train):,} training images"
     yield f"all {train + tests:,} images"
+    yield f"The images take {(train + tests) * 32 * 32 * 3 / 1e6:.0f} MB"
     yield f"on all {train:,} training images"
+    free = [p.name[:2] for p in PATHS if any("data.load_data()" in c.source for c in code_cells(p))]
+    assert free == [*(f"{number:02}" for number in range(8)), "11"]
+    yield "lessons 00 to 07 and 11 use all images (07 in an exercise)"
     [times] = {train / len(x_train), tests / len(x_test)}
     yield f"has {COUNT[int(times)]} times as many images"
     yield f"takes about {COUNT[int(times)]} times as long"
@@ -268,7 +273,9 @@ def recipes_that_met_the_test_images():
 
 @fact
 def memory_of_a_training():
-    peaks = [run["peak_memory_mb"] for run in results.read_records(results.RESULTS / "seeds")]
+    names = [name for name in files.studies() if study.load(name).data.startswith("sample")]
+    records = itertools.chain(*(results.read_records(results.RESULTS / name) for name in names))
+    peaks = [run["peak_memory_mb"] for run in records]
     yield f"took {min(peaks) / 1000:.1f} to {max(peaks) / 1000:.1f} GB of memory"
 
 
