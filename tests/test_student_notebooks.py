@@ -85,7 +85,7 @@ def test_what_fails_before_it_is_answered_does_not_stop_the_rest(edition):
 
 def test_links_lead_from_the_folder_of_the_students(edition):
     assert edition["links"].source == (
-        "[a](02_to.ipynb#x) [b](../glossary.md) ![c](../../d.png) <img alt='' src='../e.png'> "
+        "[a](02_to.ipynb#x) [b](glossary.md) ![c](../../d.png) <img alt='' src='../e.png'> "
         "[f](https://g.org/h) [i](#j) ![k](attachment:l.png) [m](.)"
     )
     assert edition["title"].source == (
@@ -96,6 +96,10 @@ def test_links_lead_from_the_folder_of_the_students(edition):
 def test_of_every_lesson_there_is_one_and_of_nothing_else():
     names = {path.name for path in maker.STUDENT.glob("*.ipynb")}
     assert names == {path.name for path in LESSONS}
+    glossaries = {
+        (folder / maker.GLOSSARY).read_bytes() for folder in (maker.LESSONS, maker.STUDENT)
+    }
+    assert len(glossaries) == 1, "run python tools/make_student_notebooks.py"
 
 
 @lessons

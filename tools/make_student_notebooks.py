@@ -12,6 +12,7 @@ The second marks answers and checks for nbgrader, which takes the answers out it
 import argparse
 import copy
 import re
+import shutil
 from pathlib import Path
 
 import nbformat
@@ -24,6 +25,7 @@ SOLUTION = re.compile(r"^( *)### BEGIN SOLUTION\n.*?### END SOLUTION$", re.DOTAL
 STUB = r"\1# your answer\n\1raise NotImplementedError"
 LINK = re.compile(r"""(\]\(|<img [^>]*?src=["'])([^)"'\s]+)""")
 LESSON = re.compile(r"\d\d_\w+\.ipynb")
+GLOSSARY = "glossary.md"
 GIVES_AWAY = {"exercise", "exercise-check", "reveal"}  # what such a cell prints
 
 
@@ -60,11 +62,13 @@ def emptied(notebook):
 
 
 def from_student(target):
-    """A link of a lesson, from the folder of the students' edition, where lessons have their own.
+    """A link of a lesson, from the folder of the students' edition.
+
+    It has lessons and a glossary of its own, so that no link of the glossary leads to answers.
 
     What is no path of this repository stays.
     """
-    if re.match(r"\w+:|[#/]", target) or LESSON.match(target):
+    if re.match(r"\w+:|[#/]", target) or LESSON.match(target) or target == GLOSSARY:
         return target
     if target.startswith("student/"):
         return target.removeprefix("student/") or "."
@@ -111,9 +115,10 @@ def main():
             write(for_nbgrader(lesson), course / "source" / path.stem / path.name)
         return
     for path in set(STUDENT.glob("*.ipynb")) - {STUDENT / path.name for path in lessons}:
-        path.unlink()  # of a lesson that has another name now
+        path.unlink()  # of a lesson that was renamed
     for path, lesson in lessons.items():
         write(students_edition(lesson, path.name), STUDENT / path.name)
+    shutil.copyfile(LESSONS / GLOSSARY, STUDENT / GLOSSARY)
 
 
 if __name__ == "__main__":
