@@ -12,7 +12,7 @@ TERMS = {
     term: (meaning, lesson) for term, meaning, lesson in ROW.findall(GLOSSARY.read_text("utf-8"))
 }
 # Words that everybody uses, too, in another sense.
-EVERYDAY = {"holds", "kernel", "rate", "unit", "weight", "whole", "with holes"}
+EVERYDAY = {"holds", "kernel", "rate", "unit", "weight"}
 
 
 @functools.cache

@@ -72,6 +72,8 @@ def test_first_cell_says_what_comes(path):
     most = 90 if "07" <= path.name[:2] <= "10" else 50  # Part II is read alone, not in one class
     assert 20 <= sum(minutes for minutes, _ in plan) <= most
     assert sum(minutes for minutes, part in plan if "exercise" in part) >= 10
+    if path.name >= "07":  # of Parts II and III, a section is read in one sitting
+        assert all(minutes <= 8 for minutes, part in plan if "exercise" not in part)
 
 
 @lessons

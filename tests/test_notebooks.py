@@ -111,6 +111,13 @@ class TestNotebook:
             for line in re.findall(r"this run:[^\n]*", printed):
                 assert any(re.match(form, line) for form in masked_forms(cell.source)), line
 
+    def test_no_line_of_a_formula_is_an_item_of_a_list(self, path):
+        """Markdown takes a line that begins with + or - for one."""
+        for cell in read(path).cells:
+            if cell.cell_type == "markdown":
+                for formula in re.findall(r"\$\$.*?\$\$", cell.source, re.DOTALL):
+                    assert not re.search(r"^(\$\$)?\s*[-+]", formula, re.MULTILINE), formula
+
     def test_code_cells_are_short(self, path):
         lengths = [len(cell.source.splitlines()) for cell in code_cells(path)]
         assert statistics.median(lengths) <= 8

@@ -130,7 +130,7 @@ WRONG = {
         (
             "forgets the ReLU",
             changed('padding="same", activation="relu"', 'padding="same"'),
-            "lost its ReLU",
+            "1 ReLUs",
         ),
         (
             "a linear layer",

@@ -101,7 +101,7 @@ WRONG = {
         (
             "no ReLU in the hidden layer",
             MENDED.replace('Dense(256, activation="relu")', "Dense(256)"),
-            "two layers in a row are one linear layer",
+            "nothing between them",
         ),
         ("not returned", MENDED.replace("return network", "pass"), "no network comes back"),
     ],

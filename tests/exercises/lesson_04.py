@@ -66,12 +66,12 @@ WRONG = {
         (
             "one position",
             head("return layers.Dense(10)(features[:, 0, 0])"),
-            "all positions count alike",
+            "give all positions one weight",
         ),
         (
             "the classifier first",
             head("return layers.GlobalAveragePooling2D()(layers.Dense(10)(features))"),
-            "behind the mean",
+            "after the mean",
         ),
         (
             "nothing returned",
@@ -80,7 +80,7 @@ WRONG = {
         ),
     ],
     "needed-check": [
-        ("the sign", needed("np.log((np.exp(loss) - 1) / 255)"), "a lower loss needs a larger"),
+        ("the sign", needed("np.log((np.exp(loss) - 1) / 255)"), "a lower loss needs more"),
         ("the 1 forgotten", needed("np.log(255 / np.exp(loss))"), "untrained, all logits are 0"),
         ("256 others", needed("np.log(256 / (np.exp(loss) - 1))"), "untrained, all logits are 0"),
         ("a straight line", needed("np.log(256) - loss"), "does not give the loss back"),

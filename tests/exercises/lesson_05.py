@@ -101,15 +101,16 @@ WRONG = {
     "head-check": [
         ("one dropout", HEAD.replace(LINE, "", 1), "dropout layers: 1, not two"),
         (
-            "behind the logits",
+            "after the logits",
             HEAD.replace(LINE, "", 1).replace("Dense(10),\n", "Dense(10),\n" + LINE),
             "a logit that is dropped is lost",
         ),
         (
             "before flatten",
             HEAD.replace("            layers.Flatten(),\n" + LINE, LINE + "layers.Flatten(),"),
-            "dropout stands behind MaxPooling2D",
+            "dropout stands after MaxPooling2D",
         ),
+        ("no ReLU", HEAD.replace('Dense(256, activation="relu")', "Dense(256)"), "3 ReLUs"),
         ("a tenth", HEAD.replace("0.5", "0.1"), "not one half each"),
         ("not trained", HEAD.replace(FIT, "dict("), "was it trained"),
     ],

@@ -64,7 +64,7 @@ WRONG = {
         (
             "nothing",
             "def interval(right, images):\n    pass",
-            "your answer raises TypeError",
+            "nothing comes back",
         ),
     ],
     "exercise-2-check": [

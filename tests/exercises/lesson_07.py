@@ -44,6 +44,10 @@ def false_alarms(trials, level=0.95):
         mean, s = samples[:, :n].mean(axis=1), samples[:, :n].std(axis=1, ddof=1)
         alarm |= abs(mean) > stats.t.ppf(0.5 + level / 2, n - 1) * s / np.sqrt(n)
     return alarm.mean()
+
+
+def honest_level():
+    return 0.988
 """
 
 WRONG = {
@@ -54,7 +58,7 @@ WRONG = {
             INTERVAL.replace(
                 "differences.std(ddof=1)", "np.sqrt(np.var(a, ddof=1) + np.var(b, ddof=1))"
             ),
-            "does it come from pairs",
+            "is it from pairs",
         ),
         ("no root of n", INTERVAL.replace(" / np.sqrt(n)", ""), "look at the root"),
         ("1.96", INTERVAL.replace("stats.t.ppf(0.975, n - 1)", "1.96"), "at t and at ddof"),
@@ -114,6 +118,9 @@ WRONG = {
         ("to one side", ALARMS.replace("abs(mean)", "mean"), "which t"),
         ("t of the last", ALARMS.replace("n - 1)", "9)"), "which t belongs to n seeds"),
         ("a fixed level", ALARMS.replace("0.5 + level / 2", "0.975"), "where is it used"),
+        ("the course's level", ALARMS.replace("0.988", "0.95"), "not 5% end so"),
+        ("in percent", ALARMS.replace("0.988", "98.8"), "is no level"),
+        ("no level", ALARMS.replace("return 0.988", "pass"), "honest_level returns nothing"),
         ("a count", ALARMS.replace("alarm.mean()", "alarm.sum()"), "divide by the trials"),
     ],
 }

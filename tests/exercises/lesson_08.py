@@ -1,7 +1,7 @@
 """Plausible wrong answers to the exercises of lesson 08, and the hint that each should get."""
 
 FIELD = """
-def field_behind(windows):
+def field_after(windows):
     field, step = 1, 1
     for kernel, stride in windows:
         field, step = field + (kernel - 1) * step, step * stride
@@ -16,8 +16,8 @@ def maximum(*lines):
 SORTED = "a = np.sort(np.ravel(activations))[::-1]"
 LAW = "return float(np.sum(rate ** np.arange(len(a)) * a))"
 
-BEHIND = """
-def dropout_behind():
+AFTER = """
+def dropout_after():
     image = keras.Input((32, 32, 3))
     x, number = image, 0
     for filters in models.TRUNK:
@@ -109,12 +109,12 @@ WRONG = {
     "exercise-3-check": [
         (
             "before the pools",
-            BEHIND.replace(POOL + DROPOUT, DROPOUT + POOL),
+            AFTER.replace(POOL + DROPOUT, DROPOUT + POOL),
             "before the dropouts stand",
         ),
         (
-            "behind the global mean",
-            BEHIND.replace(DROPOUT, "").replace(
+            "after the global mean",
+            AFTER.replace(DROPOUT, "").replace(
                 "layers.GlobalAveragePooling2D()(x)",
                 "layers.Dropout(0.5)(layers.Dropout(0.5)(layers.Dropout(0.5)("
                 "layers.GlobalAveragePooling2D()(x))))",
@@ -123,19 +123,19 @@ WRONG = {
         ),
         (
             "a classifier",
-            BEHIND.replace(
+            AFTER.replace(
                 "layers.GlobalAveragePooling2D()(x)",
                 "layers.Dense(10)(layers.GlobalAveragePooling2D()(x))",
             ),
             "are the logits here",
         ),
         (
-            "behind every pool",
-            BEHIND.replace("number in models.DROPOUT_AFTER", "True"),
+            "after every pool",
+            AFTER.replace("number in models.DROPOUT_AFTER", "True"),
             "three of one half",
         ),
-        ("another rate", BEHIND.replace("Dropout(0.5)", "Dropout(0.2)"), "three of one half"),
-        ("not trained", BEHIND.replace(FIT, ""), "call fit"),
+        ("another rate", AFTER.replace("Dropout(0.5)", "Dropout(0.2)"), "three of one half"),
+        ("not trained", AFTER.replace(FIT, ""), "call fit"),
     ],
     "exercise-4-check": [
         (

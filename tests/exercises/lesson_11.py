@@ -117,7 +117,7 @@ WRONG = {
     ],
     "normalised-check": [
         (
-            "behind the ReLU",
+            "after the ReLU",
             NORMALISED.replace(CONVOLUTION, CONVOLUTION[:-1] + ', activation="relu")'),
             "comes before the normalisation",
         ),
@@ -139,7 +139,7 @@ WRONG = {
             "1 ReLUs",
         ),
         (
-            "behind the pool",
+            "after the pool",
             NORMALISED.replace(
                 "        network.add(layers.BatchNormalization(momentum=0.9))\n", ""
             ).replace(
@@ -150,6 +150,12 @@ WRONG = {
             "comes between",
         ),
         ("not trained", NORMALISED.replace(FIT, ""), "was it trained"),
+        ("narrower", NORMALISED.replace("16, 32, 64", "8, 16, 32"), "not the practice net's"),
+        (
+            "no pools",
+            NORMALISED.replace("        network.add(layers.MaxPooling2D(2))\n", ""),
+            "a max-pool has to follow",
+        ),
     ],
     "small-check": [
         (

@@ -123,7 +123,7 @@ WRONG = {
         ),
         ("no classifier", heads("layers.GlobalMaxPooling2D()(features)"), "how many logits"),
         (
-            "a hidden layer behind flatten",
+            "a hidden layer after flatten",
             heads("layers.Dense(10)(layers.Dense(256)(layers.Flatten()(features)))"),
             "parameters with the trunk",
         ),
