@@ -204,7 +204,7 @@ def grad_cam(model: keras.Model, images: np.ndarray, classes: np.ndarray, name: 
     layer = _layer(model, name)
     if len(layer.output.shape) != 4:
         raise UserError(f"layer {name} puts out no feature map; name a convolution or a pool")
-    rest = keras.Model(layer.output, model.output)
+    rest = keras.Model(layer.output, model.outputs[0])
     chosen = ops.one_hot(np.ravel(classes), model.output_shape[-1])
 
     def logit_sum(points):

@@ -110,8 +110,8 @@ def scales(
     result = {}
     for layer in model.layers:
         if isinstance(layer, layers.Conv2D):
-            outputs = keras.Model(model.input, layer.output)(images)
-            rest = keras.Model(layer.output, model.output)
+            outputs = keras.Model(model.inputs[0], layer.output)(images)
+            rest = keras.Model(layer.output, model.outputs[0])
             (slope,) = gradient(
                 lambda x, rest=rest: mean_cross_entropy(rest(x[0]), labels), [outputs]
             )

@@ -146,6 +146,11 @@ class TestMaps:
         )
         np.testing.assert_array_equal(flat, loaded)
 
+    def test_grad_cam_takes_a_net_that_was_never_called(self, images):
+        built = models.build_fully_connected()
+        found = inspection.grad_cam(built, images, [3, 1, 4], "convolution_5")
+        assert found.shape == (3, 8, 8)
+
     def test_grad_cam_leaves_dropout_out(self, images):
         model = models.build_average_pooling_dropout()
         once, again = (

@@ -261,6 +261,11 @@ class TestScales:
         found = measure.scales(model, images, labels)["c"][1]
         assert np.isclose(found, np.sqrt(np.mean(slope**2)), rtol=1e-4)
 
+    def test_a_sequential_net_needs_no_call_before(self):
+        images = np.random.default_rng(0).normal(size=(4, 32, 32, 3)).astype("float32")
+        found = measure.scales(models.build_fully_connected(), images, np.arange(4))
+        assert list(found) == [f"convolution_{number}" for number in range(1, 8)]
+
     def test_refuse_a_model_without_convolutions(self, small):
         (images, labels), _ = small
         model = keras.Sequential([keras.Input((32, 32, 3)), layers.Flatten(), layers.Dense(10)])
