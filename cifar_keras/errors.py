@@ -1,4 +1,6 @@
-"""The one exception that is meant for the reader, and what is shown of others."""
+"""The one exception that is meant for the reader, two checks that raise it, and what
+is shown of others.
+"""
 
 
 class UserError(ValueError):
@@ -11,6 +13,19 @@ class UserError(ValueError):
     def _render_traceback_(self) -> list[str]:
         """What IPython shows in place of a traceback."""
         return [f"error: {self}"]
+
+
+def check_flag(name: str, value: object) -> None:
+    """Raises UserError unless an argument of that name is True or False."""
+    if not isinstance(value, bool):
+        raise UserError(f"{name} is {value!r}: give True or False")
+
+
+def check_share(name: str, value: object, of_what: str) -> None:
+    """Raises UserError unless an argument of that name is a number in [0, 1), a share `of_what`."""
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if not (number and 0 <= value < 1):
+        raise UserError(f"{name} is {value!r}: the share of {of_what} must be in [0, 1)")
 
 
 def first_line(error: BaseException) -> str:

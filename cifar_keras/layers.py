@@ -1,5 +1,6 @@
 """Layers, activations and initialisers of our own, where Keras' cost more or are missing."""
 
+import math
 from typing import Any
 
 from cifar_keras.environment import keras
@@ -7,7 +8,11 @@ from cifar_keras.environment import keras
 import numpy as np
 from keras import layers, ops
 
+from cifar_keras.errors import UserError
+
 Tensor = Any  # of whichever backend Keras computes with
+# How weights are drawn; "dirac" is for convolutions alone.
+INITIALIZATIONS = ("pytorch", "keras", "dirac")
 
 if keras.backend.backend() == "tensorflow":
     import tensorflow
@@ -119,3 +124,31 @@ class Dirac(keras.initializers.Initializer):
     @classmethod
     def from_config(cls, config):
         return cls(keras.saving.deserialize_keras_object(config["others"]))
+
+
+def kernel_initializer(initialization: str, fan_in: int) -> keras.initializers.Initializer:
+    """What draws the kernel of a convolution or a dense layer, or PyTorch's biases.
+
+    Args:
+        initialization: "pytorch" draws from U(-1/sqrt(fan_in), 1/sqrt(fan_in)), "keras" is Glorot
+            uniform, "dirac" is `Dirac` with PyTorch's for the filters beyond.
+        fan_in: numbers that one output is computed from.
+
+    Raises:
+        UserError: another initialization.
+    """
+    # torch.nn.Conv2d and torch.nn.Linear: kaiming_uniform_(a=sqrt(5)) is this same bound.
+    bound = 1 / math.sqrt(fan_in)
+    # All are made, whichever is wanted: each draws a seed when it is made, so that with fewer of
+    # them the recorded seeds would begin with other weights.
+    initializers = {
+        "pytorch": keras.initializers.RandomUniform(-bound, bound),
+        "keras": keras.initializers.GlorotUniform(),
+        "dirac": Dirac(keras.initializers.RandomUniform(-bound, bound)),
+    }
+    if initialization not in INITIALIZATIONS:
+        raise UserError(
+            f"there is no initialization {initialization!r}; choose one of: "
+            f"{', '.join(INITIALIZATIONS)}"
+        )
+    return initializers[initialization]

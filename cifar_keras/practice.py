@@ -4,14 +4,9 @@ from cifar_keras.environment import keras
 
 from keras import layers
 
-from cifar_keras.errors import UserError
+from cifar_keras.errors import UserError, check_share
 
 PLACES = ("before_pools", "behind_pools", "in_head")  # of its dropout
-
-
-def is_share(value: object) -> bool:
-    """Whether a value is a number in [0, 1)."""
-    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < 1
 
 
 def build_practice(
@@ -34,8 +29,7 @@ def build_practice(
     Raises:
         UserError: an argument is outside the ranges above.
     """
-    if not is_share(rate):
-        raise UserError(f"rate is {rate!r}: the share of dropped activations must be in [0, 1)")
+    check_share("rate", rate, "dropped activations")
     if place not in PLACES:
         raise UserError(f"there is no place {place!r}; choose one of: {', '.join(PLACES)}")
     if initialization != "keras":

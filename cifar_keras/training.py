@@ -16,7 +16,9 @@ from cifar_keras import data, models, terminal
 from cifar_keras.callbacks import EpochOrder, Progress, Recorder
 from cifar_keras.errors import UserError
 from cifar_keras.histories import History
+from cifar_keras.layers import INITIALIZATIONS
 from cifar_keras.optimizers import CoupledAdam, Muon, TriangularRate
+from cifar_keras.whitened import whiten
 
 
 def _check_setting(name, value, kind):
@@ -41,8 +43,8 @@ _FITTING = {
     **dict.fromkeys(("momentum", "warmup", "label_smoothing"), _SHARE),
     **dict.fromkeys(("mirror", "test_once"), _FLAG),
     "initialization": (
-        f"one of {', '.join(models.INITIALIZATIONS)}",
-        lambda value: value in models.INITIALIZATIONS,
+        f"one of {', '.join(INITIALIZATIONS)}",
+        lambda value: value in INITIALIZATIONS,
     ),
     "normalization": (
         f"one of {', '.join(data.NORMALIZATIONS)}",
@@ -260,7 +262,7 @@ def prepare(
     if recipe.warmup:
         steps = recipe.epochs * len(batches)
         model.optimizer.learning_rate = TriangularRate(recipe.learning_rate, recipe.warmup, steps)
-    models.whiten(model, images)
+    whiten(model, images)
     return batches, (data.normalize(x_test, recipe.normalization), y_test)
 
 

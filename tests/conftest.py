@@ -24,6 +24,12 @@ settings.register_profile("course", derandomize=True, deadline=None)
 settings.load_profile("course")
 
 
+@pytest.fixture
+def images():
+    """Three images of noise, float32 (3, 32, 32, 3)."""
+    return np.random.default_rng(0).normal(size=(3, 32, 32, 3)).astype("float32")
+
+
 @pytest.fixture(scope="session")
 def small():
     """130 training and 60 test images of the sample, as the loaders return them.

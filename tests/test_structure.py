@@ -11,7 +11,7 @@ PACKAGE = Path(__file__).parents[1] / "cifar_keras"
 ORDER = [
     *("errors", "machine", "files", "terminal", "environment"),
     *("formats", "sources", "data"),
-    *("layers", "practice", "models", "optimizers"),
+    *("layers", "practice", "whitened", "models", "optimizers"),
     *("histories", "callbacks", "training", "evaluation", "results"),
     *("study", "jobs", "verification"),
     *("claims", "measure", "inspection", "exercises"),
