@@ -9,6 +9,7 @@ import numpy as np
 from keras import layers
 from scipy.sparse.linalg import ArpackError, ArpackNoConvergence, LinearOperator, eigsh
 
+from cifar_keras import models
 from cifar_keras.errors import UserError
 from cifar_keras.layers import Tensor
 
@@ -63,7 +64,8 @@ def costs(model: keras.Model) -> dict[str, tuple[int, int]]:
 
     A convolution spends height · width · k² · channels · filters multiply-adds on its output of
     height × width pixels, a dense layer inputs · units, batch normalisation one on each output.
-    Those that fall on padding count.
+    Those that fall on padding count; a layer that is used several times spends them each time, all
+    on outputs of one size.
 
     Args:
         model: a Keras model whose layers with weights are `Conv2D`, `Dense` or
@@ -76,17 +78,20 @@ def costs(model: keras.Model) -> dict[str, tuple[int, int]]:
         UserError: another kind of layer has weights.
     """
     result = {}
-    for layer in model.layers:
+    for layer, _ in models.calls(model):
         if isinstance(layer, layers.Conv2D | layers.Dense):
-            places = math.prod(layer.output.shape[1:-1])
-            result[layer.name] = layer.count_params(), places * math.prod(layer.kernel.shape)
+            adds = math.prod(layer.output.shape[1:-1]) * math.prod(layer.kernel.shape)
         elif isinstance(layer, layers.BatchNormalization):
-            result[layer.name] = layer.count_params(), math.prod(layer.output.shape[1:])
-        elif layer.weights:
+            adds = math.prod(layer.output.shape[1:])
+        elif getattr(layer, "weights", []):
             raise UserError(
                 f"{layer.name} is a {type(layer).__name__}; only Conv2D, Dense and "
                 "BatchNormalization count"
             )
+        else:
+            continue
+        _, earlier = result.get(layer.name, (0, 0))
+        result[layer.name] = layer.count_params(), earlier + adds
     return result
 
 

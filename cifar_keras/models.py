@@ -7,6 +7,7 @@ the trunk.
 
 import inspect
 import math
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -141,17 +142,58 @@ def build(name: str, /, **arguments: Any) -> keras.Model:
     return BUILDERS[name](**arguments)
 
 
+def calls(model: keras.Model) -> list[tuple[keras.Layer, list[int]]]:
+    """Every use of a layer between a model's inputs and its outputs, in an order to compute them.
+
+    Args:
+        model: a Keras model, built; a layer may be used several times in it.
+
+    Returns:
+        A list of (layer, its inputs): the places in the list of those uses whose outputs it takes,
+        or -1 for the model's input.
+    """
+    if isinstance(model, keras.Sequential):
+        return [(layer, [place - 1]) for place, layer in enumerate(model.layers)]
+    operations = {operation.name: operation for operation in model.operations}
+    waiting, places = {}, {}  # of uses, each a layer's name and which of its uses it is
+    for entry in model.get_config()["layers"]:
+        for number, use in enumerate(entry["inbound_nodes"]):
+            waiting[entry["name"], number] = list(_sources([use["args"], *use["kwargs"].values()]))
+        if not entry["inbound_nodes"]:
+            places[entry["name"], 0] = -1
+    found = []
+    while waiting:
+        for use, sources in list(waiting.items()):
+            if all(source in places for source in sources):
+                found.append((operations[use[0]], [places[source] for source in sources]))
+                places[use] = len(found) - 1
+                del waiting[use]
+    return found
+
+
+def _sources(arguments):
+    """The uses, (name, number), whose outputs are among the arguments of another, as saved."""
+    if isinstance(arguments, list | tuple):
+        for argument in arguments:
+            yield from _sources(argument)
+    elif isinstance(arguments, dict) and arguments.get("class_name") == "__keras_tensor__":
+        name, number, _ = arguments["config"]["keras_history"]
+        yield name, number
+
+
 def architecture(model: keras.Model) -> list[list[Any]]:
     """What makes two networks the same, as lists that JSON can hold.
 
     One entry for each layer but the input: its kind, name, output shape, weight shapes, activation
-    (its name, or None) and the settings that it has. Keras' own `get_config` would do, were it not
-    for the running numbers in it and for what new versions of Keras add to it.
+    (its name, or None) and the settings that it has, among them how often it is used, if that is
+    more than once. Keras' own `get_config` would do, were it not for the running numbers in it and
+    for what new versions of Keras add to it.
     """
     settings = (
         *("strides", "padding", "pool_size", "kernel_size", "rate", "epsilon", "use_bias"),
         *("momentum", "scale"),
     )
+    uses = Counter(layer.name for layer, _ in calls(model))
     return [
         [
             type(layer).__name__,
@@ -159,7 +201,8 @@ def architecture(model: keras.Model) -> list[list[Any]]:
             list(layer.output.shape),
             [list(weight.shape) for weight in layer.weights],
             getattr(getattr(layer, "activation", None), "__name__", None),
-            {s: _plain(getattr(layer, s)) for s in settings if getattr(layer, s, None) is not None},
+            {s: _plain(getattr(layer, s)) for s in settings if getattr(layer, s, None) is not None}
+            | ({"uses": uses[layer.name]} if uses[layer.name] > 1 else {}),
         ]
         for layer in model.layers
         if not isinstance(layer, layers.InputLayer)  # Sequential hides it, Functional shows it

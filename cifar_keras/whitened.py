@@ -23,6 +23,7 @@ def build_whitened(
     widths: Sequence[int] = (32, 64, 64),
     depths: Sequence[int] | None = None,
     residual: bool = False,
+    shared: bool = False,
     activation: str = "relu",
     momentum: float = 0.6,
     initialization: str = "dirac",
@@ -43,8 +44,10 @@ def build_whitened(
     Args:
         widths: filters of the convolutions, stage by stage; up to 4 stages.
         depths: convolutions of each stage; None: two.
-        residual: add what a stage's first convolution gives to what its last one gives (He et
-            al., arXiv 1512.03385).
+        residual: after a stage's first convolution, add to what every two give what went into
+            them (He et al., arXiv 1512.03385); an odd one at the end is a pair of its own.
+        shared: a stage's convolutions from the second on are one, used again and again: one
+            kernel, each time with a batch normalisation of its own (LruNet, arXiv 1901.09615).
         activation: "relu" or "silu".
         momentum: of batch normalisation's running moments, in [0, 1). 0.6 is airbench's, with
             batches four times as large as ours and more; from small batches, 0.9 is less noisy.
@@ -63,7 +66,8 @@ def build_whitened(
     Raises:
         UserError: an argument is outside the ranges above.
     """
-    for name, flag in ("residual", residual), ("whitening", whitening), ("normalized", normalized):
+    flags = {"residual": residual, "shared": shared, "whitening": whitening}
+    for name, flag in {**flags, "normalized": normalized}.items():
         check_flag(name, flag)
     side = SIDE - (PATCH - 1 if whitening else 0)
     if not _are_counts(widths, MOST_FILTERS) or not widths or side >> len(widths) < 1:
@@ -91,18 +95,20 @@ def build_whitened(
         channels *= 2 * PATCH**2
         x = layers.Conv2D(channels, PATCH, use_bias=False, trainable=False, name="whitening")(x)
         x = layers.Activation(function, name=f"{activation}_0")(x)
-    number = 0
+    number = sums = 0
     for stage, (width, depth) in enumerate(zip(widths, depths, strict=True), start=1):
         for place in range(depth):
             number += 1
-            x = layers.Conv2D(
-                width,
-                3,
-                padding="same",
-                use_bias=not normalized,  # which takes the mean off and adds its own
-                name=f"convolution_{number}",
-                kernel_initializer=kernel_initializer(initialization, 3 * 3 * channels),
-            )(x)
+            if place < 2 or not shared:
+                convolution = layers.Conv2D(
+                    width,
+                    3,
+                    padding="same",
+                    use_bias=not normalized,  # which takes the mean off and adds its own
+                    name=f"convolution_{number}",
+                    kernel_initializer=kernel_initializer(initialization, 3 * 3 * channels),
+                )
+            x = convolution(x)
             if place == 0:
                 x = layers.MaxPooling2D(2, strides=2, name=f"pool_{stage}")(x)
             if normalized:
@@ -112,9 +118,10 @@ def build_whitened(
             x = layers.Activation(function, name=f"{activation}_{number}")(x)
             channels = width
             if place == 0:
-                first = x
-        if residual and depth > 1:
-            x = layers.Add(name=f"sum_{stage}")([first, x])
+                start = x
+            elif residual and (place % 2 == 0 or place == depth - 1):
+                sums += 1
+                x = start = layers.Add(name=f"sum_{sums}")([start, x])
     x = POOLINGS[pooling](name=pooling)(x)
     # float32 whatever the policy: the loss takes logarithms of differences between logits.
     x = layers.Dense(10, use_bias=False, dtype="float32", name="classifier")(x)

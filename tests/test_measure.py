@@ -223,6 +223,16 @@ class TestCosts:
         model = models.build("whitened", widths=[5])
         assert measure.costs(model)["normalization_1"] == (3 * 5, 15 * 15 * 5)
 
+    def test_of_a_shared_layer_are_spent_at_each_use(self):
+        arguments = {"widths": [5], "depths": [4]}
+        apart, shared = (
+            measure.costs(models.build("whitened", **arguments, shared=flag))
+            for flag in (False, True)
+        )
+        one, other = (sum(adds for _, adds in costs.values()) for costs in (apart, shared))
+        assert one == other
+        assert shared["convolution_2"] == (225, 3 * apart["convolution_2"][1])
+
     def test_refuse_a_layer_that_they_cannot_count(self):
         model = keras.Sequential([keras.Input((4, 4, 2)), layers.LayerNormalization(name="norm")])
         with pytest.raises(UserError, match="norm is a LayerNormalization"):

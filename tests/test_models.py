@@ -213,6 +213,26 @@ def test_unfit_arguments_are_named(variant, arguments, message):
     assert "\n" not in str(caught.value)
 
 
+def test_calls_name_every_use_and_what_it_takes():
+    image = keras.Input((4,))
+    twice, other = keras.layers.Dense(4, name="twice"), keras.layers.Dense(4, name="other")
+    twice(keras.Input((4,)))  # a use that leads nowhere in this model
+    first = twice(image)
+    second = twice(other(first))
+    model = keras.Model(image, keras.layers.Add(name="sum")([first, second]))
+    found = [(layer.name, sources) for layer, sources in models.calls(model)]
+    assert found == [("twice", [-1]), ("other", [0]), ("twice", [1]), ("sum", [0, 2])]
+    settings = {name: settings for _, name, *_, settings in models.architecture(model)}
+    assert settings["twice"]["uses"] == 2 and "uses" not in settings["other"]
+
+
+def test_calls_of_a_chain_take_what_was_before():
+    model = models.build("fully_connected")
+    layers = [layer for layer, _ in models.calls(model)]
+    assert layers == model.layers
+    assert [sources for _, sources in models.calls(model)] == [[k - 1] for k in range(len(layers))]
+
+
 def test_maximum_pooling_takes_the_largest_in_the_place_of_the_mean(images):
     keras.utils.set_random_seed(0)
     mean = models.build("average_pooling")

@@ -105,6 +105,41 @@ def test_depths_place_convolutions_and_a_residual_adds_the_stage_s_first_to_its_
     assert first.any() and last.any()
 
 
+def test_every_two_convolutions_after_a_stage_s_first_are_passed_by(images):
+    """By a sum of what goes into the two and what they give; the odd one at the end by its own."""
+    model = models.build(
+        "whitened", widths=(8,), depths=(6,), initialization="pytorch", residual=True
+    )
+    names = ("relu_1", "relu_3", "sum_1", "relu_5", "sum_2", "relu_6", "sum_3")
+    parts = keras.Model(model.input, [model.get_layer(name).output for name in names])
+    first, third, one, fifth, two, sixth, three = map(array, parts(images))
+    np.testing.assert_allclose(first + third, one, rtol=1e-5)
+    np.testing.assert_allclose(one + fifth, two, rtol=1e-5)
+    np.testing.assert_allclose(two + sixth, three, rtol=1e-5)
+    assert min(np.abs(part).max() for part in (first, third, fifth, sixth)) > 0
+
+
+def test_a_shared_kernel_is_used_again_with_other_moments(images):
+    arguments = {"widths": (4,), "depths": (3,), "whitening": False}
+    apart, shared = (models.build("whitened", **arguments, shared=flag) for flag in (False, True))
+    kernels = [
+        [layer.name for layer in model.layers if layer.name.startswith("convolution")]
+        for model in (apart, shared)
+    ]
+    assert kernels == [["convolution_1", "convolution_2", "convolution_3"], kernels[0][:2]]
+    random, values = np.random.default_rng(0), {}
+    for weight in shared.weights:
+        values[weight.path] = random.random(weight.shape)
+    for model in (shared, apart):
+        for weight in model.weights:
+            weight.assign(values[weight.path.replace("convolution_3", "convolution_2")])
+    assert apart(images).shape == (3, 10)
+    np.testing.assert_allclose(array(shared(images)), array(apart(images)), rtol=1e-5)
+    apart.get_layer("normalization_3").beta.assign(np.full(4, 1000))
+    assert not np.allclose(array(shared(images)), array(apart(images)), rtol=1e-2)
+    assert models.architecture(shared) != models.architecture(apart)
+
+
 def test_two_convolutions_a_stage_by_default():
     one, other = (models.build("whitened", depths=depths) for depths in (None, (2, 2, 2)))
     assert models.architecture(one) == models.architecture(other)
@@ -175,6 +210,7 @@ def test_each_part_of_the_whitened_net_can_be_left_out_alone(images):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
+        ({"shared": 2}, "shared is 2: give True or False"),
         ({"whitening": 1}, "whitening is 1: give True or False"),
         ({"normalized": None}, "normalized is None: give True or False"),
         ({"pooling": "median"}, "no pooling 'median'; choose one of: maximum, mean"),
