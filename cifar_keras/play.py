@@ -3,6 +3,7 @@
 import base64
 import json
 import zlib
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -129,38 +130,32 @@ def describe(model: keras.Model) -> tuple[list[dict[str, Any]], bytes]:
     Raises:
         UserError: a layer that play/nets.js cannot compute.
     """
-    places = {id(model.inputs[0]): -1}  # of what layers put out
-    chain = isinstance(model, keras.Sequential)  # whose layers may have been called before
-    described, content = [], bytearray()
+    shapes = {-1: _shapes(model.inputs)[0]}  # of what is taken, by place in the list
+    described, content, placed, uses = [], bytearray(), {}, Counter()
 
     def place(array):
         content.extend(array.tobytes())
         return [len(content) - array.nbytes, array.size]
 
-    for layer in model.layers:
-        if isinstance(layer, layers.InputLayer):
-            continue
-        given = layer.input if isinstance(layer.input, list) else [layer.input]
-        kind, settings, floats = _translate(layer, _shapes(given))
-        if "kernel" in floats and floats["kernel"].size >= FEW:
-            whole, floats["factors"] = round_kernel(floats.pop("kernel"))
-            settings["kernel"] = place(whole)
-        inputs = [len(described) - 1] if chain else [places.get(id(tensor)) for tensor in given]
-        if None in inputs:
-            raise UserError(f"a layer before {layer.name} is used more than once; show another net")
-        described.append(
-            {
-                "kind": kind,
-                "name": layer.name,
-                "inputs": inputs,
-                **settings,
-                "floats": {name: place(array.astype("<f4")) for name, array in floats.items()},
-            }
-        )
-        places[id(layer.output)] = len(described) - 1
-    if not chain and id(model.outputs[0]) not in places:
-        raise UserError("the last layer is used more than once; show another net")
+    for number, (layer, sources) in enumerate(models.calls(model)):
+        given = [shapes[source] for source in sources]
+        kind, settings, floats = _translate(layer, given)
+        shapes[number] = _output_shape(layer, given)
+        if layer.name not in placed:
+            if "kernel" in floats and floats["kernel"].size >= FEW:
+                whole, floats["factors"] = round_kernel(floats.pop("kernel"))
+                settings["kernel"] = place(whole)
+            floats = {name: place(array.astype("<f4")) for name, array in floats.items()}
+            placed[layer.name] = {**settings, "floats": floats}
+        uses[layer.name] += 1
+        name = layer.name if uses[layer.name] == 1 else f"{layer.name} ({uses[layer.name]})"
+        described.append({"kind": kind, "name": name, "inputs": sources, **placed[layer.name]})
     return described, bytes(content)
+
+
+def _output_shape(layer, given):
+    batches = [(None, *shape) for shape in given]
+    return layer.compute_output_shape(batches if len(batches) > 1 else batches[0])[1:]
 
 
 def _translate(layer, shapes) -> tuple[str, dict[str, Any], dict[str, np.ndarray]]:

@@ -216,17 +216,24 @@ def test_what_a_layer_takes_or_makes_of_it_counts(ending, named):
         play.describe(model)
 
 
-def test_a_layer_that_is_used_twice_is_refused(alone, tmp_path):
+def test_a_layer_that_is_used_twice_keeps_one_kernel_and_gets_two_names():
     x = image = keras.Input((32, 32, 3))
     twice = layers.Conv2D(3, 3, padding="same", name="twice")
     x = layers.Dense(10)(layers.Flatten(name="flatten")(twice(twice(x))))
-    keras.Model(image, x).save(tmp_path / "shared.keras")
-    with pytest.raises(UserError, match="a layer before flatten is used more than once"):
-        play.write_page(tmp_path / "page.html", [tmp_path / "shared.keras"])
-    flat = layers.Flatten()(layers.Conv2D(10, 32)(image))
-    last = layers.Dense(10)
-    with pytest.raises(UserError, match="the last layer is used more than once"):
-        play.describe(keras.Model(image, last(last(flat))))
+    described, content = play.describe(keras.Model(image, x))
+    assert [layer["name"] for layer in described][:3] == ["twice", "twice (2)", "flatten"]
+    assert [layer["inputs"] for layer in described] == [[-1], [0], [1], [2]]
+    assert described[0]["floats"] == described[1]["floats"]
+    assert len(content) == 4 * (84 + 10) + 10 * 3072 + 4 * 10
+
+
+def test_each_use_of_a_layer_is_looked_at():
+    image = keras.Input((32, 32, 3))
+    x, add = layers.Conv2D(3, 3, padding="same")(image), layers.Add(name="odd")
+    once = add([x, image])
+    wrong = add([once, layers.MaxPooling2D(32)(once)])
+    with pytest.raises(UserError, match=re.escape("odd (Add)")):
+        play.describe(keras.Model(image, layers.Dense(10)(layers.Flatten()(wrong))))
 
 
 def test_a_net_of_other_images_is_refused(tmp_path):

@@ -79,17 +79,23 @@ def two_branches(x):
     )
 
 
+def used_again(x):
+    again = layers.Conv2D(12, 3, padding="same", activation="relu", name="again")
+    return layers.Dense(10)(layers.GlobalMaxPooling2D()(again(again(x))))
+
+
 HEADS = {
     "linear": linear_head,
     "silu": lambda x: layers.Dense(10)(layers.Dense(16, activation="silu")(layers.Flatten()(x))),
     "branches": two_branches,
+    "again": used_again,
     LONG: lambda x: layers.Dense(10)(layers.GlobalAveragePooling2D()(x)),
 }
 
 
 @pytest.fixture(scope="module")
 def small(tmp_path_factory):
-    """A page of small nets with heads that the course does not have; and the nets in it."""
+    """A page of small nets with heads that the course does not have; the nets; their folder."""
     folder = tmp_path_factory.mktemp("page of small nets")
     keras.utils.set_random_seed(0)
     for name, head in HEADS.items():
@@ -104,7 +110,7 @@ def small(tmp_path_factory):
         play.write_page(folder / "play.html", [folder / f"{name}.keras" for name in HEADS])
     text = (folder / "play.html").read_text()
     payload = json.loads(re.findall(r'id="payload">(.*?)</script>', text, re.DOTALL)[0])
-    return (folder / "play.html").as_uri(), dict(zip(HEADS, payload["nets"], strict=True))
+    return (folder / "play.html").as_uri(), dict(zip(HEADS, payload["nets"], strict=True)), folder
 
 
 @pytest.fixture
@@ -192,6 +198,16 @@ def test_it_computes_what_keras_computes(page, one):
     assert (ours.argmax(axis=1) == classes).sum() >= 99
 
 
+def test_a_layer_may_be_used_again(few, small):
+    pixels = data.load_sample()[1][0][:10]
+    model = keras.saving.load_model(small[2] / "again.keras")
+    flat = pixels.reshape(10, -1).tolist()
+    ours = np.array(few.execute_async_script(LOGITS, "again", flat))
+    expected = model.predict(data.normalize(pixels), verbose=0)
+    assert np.ptp(expected, axis=0).min() > 1e-2
+    np.testing.assert_allclose(ours, expected, atol=1e-4)
+
+
 def test_it_asks_no_host_and_complains_of_nothing(page, heard):
     answers(page)
     asked, complaints = heard(page)
@@ -236,7 +252,7 @@ def test_the_parts_add_up_to_the_logit(few, small, picture, dropout):
 
 def test_a_head_that_is_not_linear_has_no_parts(few):
     shown = [note.startswith("What each of") for note in notes(few)]
-    assert shown == [True, False, False, True]
+    assert shown == [True, False, False, True, True]
     assert notes(few)[1].startswith("No map: what follows the last feature map is not linear")
     visible = [where.is_displayed() for where in few.find_elements("css selector", ".where")]
     assert visible == shown
