@@ -12,7 +12,7 @@ from cifar_keras import data, layers, measure, models
 
 def test_dirac_hands_channels_on_and_draws_the_rest():
     convolution = keras.layers.Conv2D(
-        5, 3, padding="same", kernel_initializer=models._kernel_initializer("dirac", 27)
+        5, 3, padding="same", kernel_initializer=layers.kernel_initializer("dirac", 27)
     )
     images = np.random.default_rng(0).normal(size=(2, 6, 6, 3)).astype("float32")
     outputs = array(convolution(images))
@@ -23,7 +23,7 @@ def test_dirac_hands_channels_on_and_draws_the_rest():
 
 
 def test_dirac_survives_saving():
-    saved = keras.saving.serialize_keras_object(models._kernel_initializer("dirac", 27))
+    saved = keras.saving.serialize_keras_object(layers.kernel_initializer("dirac", 27))
     loaded = keras.saving.deserialize_keras_object(json.loads(json.dumps(saved)))
     assert np.array_equal(array(loaded((3, 3, 2, 2)))[1, 1], np.eye(2))
 
