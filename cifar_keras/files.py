@@ -3,6 +3,7 @@
 import contextlib
 import os
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -86,7 +87,7 @@ def write(path: Path, content: bytes | memoryview) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary.write_bytes(content)
-        os.replace(temporary, path)
+        _replace(temporary, path)
     except OSError as error:
         raise UserError(
             f"cannot write {path} ({error.strerror}); make room or name another place"
@@ -94,6 +95,16 @@ def write(path: Path, content: bytes | memoryview) -> None:
     finally:
         with contextlib.suppress(OSError):  # moved, never made, or left by an error or Ctrl-C
             temporary.unlink()
+
+
+def _replace(temporary, path):
+    """Moves a file into another's place. On Windows nobody may have that open, not even to read."""
+    for wait in (0.1, 0.2, 0.4):
+        try:
+            return os.replace(temporary, path)
+        except PermissionError:
+            time.sleep(wait)
+    return os.replace(temporary, path)
 
 
 @contextlib.contextmanager

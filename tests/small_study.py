@@ -3,6 +3,8 @@
 import contextlib
 import dataclasses
 import json
+import subprocess
+import sys
 from unittest import mock
 
 import keras
@@ -45,6 +47,23 @@ def eagerly():
             yield
     else:
         yield
+
+
+@contextlib.contextmanager
+def locked_elsewhere(folder):
+    """Another process holds the lock of `folder` while the block runs, and is killed then."""
+    script = (
+        "import pathlib, sys, time; from cifar_keras import files\n"
+        "with files.lock(pathlib.Path(sys.argv[1])) as ours:\n"
+        "    print(ours, flush=True); time.sleep(600)"
+    )
+    command = [sys.executable, "-c", script, str(folder)]
+    with subprocess.Popen(command, text=True, stdout=subprocess.PIPE) as process:
+        try:
+            assert process.stdout.readline() == "True\n"
+            yield
+        finally:
+            process.kill()
 
 
 def plan(folder):

@@ -2,7 +2,6 @@
 
 import contextlib
 import os
-import pty
 import shutil
 import signal
 import subprocess
@@ -10,9 +9,12 @@ import sys
 from pathlib import Path
 
 import pytest
+from small_study import locked_elsewhere
 
 from cifar_keras import files, results, study, training, verification
 from cifar_keras.__main__ import main
+
+pty = pytest.importorskip("pty", reason="Windows has none")
 
 COMMANDS = [
     *([], ["data"], ["data", "fetch"], ["data", "verify"], ["data", "where"], ["compare"]),
@@ -175,27 +177,6 @@ def test_without_the_repository_and_keras_the_data_are_there(installed):
 
 # --- Runs that others have ----------------------------------------------------------------------
 
-HOLDER = """
-import pathlib, sys
-from cifar_keras import files
-with files.lock(pathlib.Path(sys.argv[1])) as ours:
-    print(ours, flush=True)
-    input()
-"""
-
-
-@contextlib.contextmanager
-def in_training_elsewhere(folder):
-    """Another process holds the lock of a run while the block runs."""
-    command = [sys.executable, "-c", HOLDER, str(folder)]
-    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
-    with subprocess.Popen(command, text=True, **pipes) as process:
-        assert process.stdout.readline() == "True\n"
-        try:
-            yield
-        finally:
-            process.communicate("\n")
-
 
 @pytest.mark.parametrize(
     ("command", "run"),
@@ -207,7 +188,7 @@ def in_training_elsewhere(folder):
 def test_what_another_process_trains_is_named_and_nothing_is_shown(
     small_sample, tmp_path, capsys, command, run
 ):
-    with in_training_elsewhere(tmp_path / run):
+    with locked_elsewhere(tmp_path / run):
         assert main([*command, "--out", str(tmp_path)]) == 2
     out, err = capsys.readouterr()
     assert err == (

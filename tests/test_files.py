@@ -1,20 +1,20 @@
 """Files are written whole or not at all, locks are told apart, places are named or refused."""
 
-import contextlib
 import errno
-import fcntl
 import os
 import re
 import stat
 import subprocess
 import sys
-import textwrap
 from pathlib import Path
 
 import pytest
+from small_study import locked_elsewhere
 
 from cifar_keras import files
 from cifar_keras.errors import UserError
+
+fcntl = pytest.importorskip("fcntl", reason="Windows has none")
 
 
 def written(directory):
@@ -37,6 +37,19 @@ def test_writing_is_whole_or_not_at_all(tmp_path, monkeypatch, function):
     with pytest.raises(UserError, match="cannot write"):
         files.write(path, b"new" * 100)
     assert written(path.parent) == ["file"] and path.read_bytes() == b"old"
+
+
+def test_writing_waits_for_whoever_reads_the_file_on_windows(tmp_path, monkeypatch):
+    replace, refusals = os.replace, iter([PermissionError(), PermissionError()])
+
+    def held(*paths):
+        for refusal in refusals:
+            raise refusal
+        replace(*paths)
+
+    monkeypatch.setattr(os, "replace", held)
+    files.write(tmp_path / "file", b"new")
+    assert (tmp_path / "file").read_bytes() == b"new"
 
 
 def test_ctrl_c_leaves_nothing_beside_the_file(tmp_path, monkeypatch):
@@ -66,26 +79,6 @@ def test_a_file_in_the_folders_place_is_an_error(tmp_path):
 
 
 # --- Locks --------------------------------------------------------------------------------------
-
-
-@contextlib.contextmanager
-def locked_elsewhere(folder):
-    """Another process holds the lock of `folder` while the block runs."""
-    script = f"""
-        import pathlib
-        from cifar_keras import files
-        with files.lock(pathlib.Path({str(folder)!r})) as ours:
-            print(ours, flush=True)
-            input()
-    """
-    command = [sys.executable, "-c", textwrap.dedent(script)]
-    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
-    with subprocess.Popen(command, text=True, **pipes) as process:
-        assert process.stdout.readline() == "True\n"
-        try:
-            yield
-        finally:
-            process.communicate("\n")
 
 
 def test_a_lock_is_one_process_s(tmp_path):

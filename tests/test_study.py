@@ -1,18 +1,22 @@
 """Whether a study records what it did, goes on where it stopped, and mixes nothing."""
 
 import dataclasses
-import os
 import re
-import signal
-import subprocess
-import sys
-import textwrap
 from types import SimpleNamespace
 
 import keras
 import numpy as np
 import pytest
-from small_study import FILES, ONE_EPOCH, contents, edit, folder_of, record, run_in
+from small_study import (
+    FILES,
+    ONE_EPOCH,
+    contents,
+    edit,
+    folder_of,
+    locked_elsewhere,
+    record,
+    run_in,
+)
 
 from cifar_keras import (
     data,
@@ -200,24 +204,7 @@ def test_a_full_disk_loses_no_finished_run(planned, monkeypatch):
 
 def test_two_processes_share_a_study(planned, capsys):
     """What another process has claimed is left to it, and is free again once it was killed."""
-    folder = folder_of(planned)
-    holder = subprocess.Popen(
-        [
-            sys.executable,
-            "-c",
-            textwrap.dedent(f"""
-                import pathlib, time
-                from cifar_keras import files
-                with files.lock(pathlib.Path({str(folder)!r})) as claimed:
-                    print(claimed, flush=True)
-                    time.sleep(600)
-            """),
-        ],
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    try:
-        assert holder.stdout.readline() == "True\n"
+    with locked_elsewhere(folder_of(planned)):
         runs = study.run(planned)
         assert runs["average_pooling"] == {}
         assert list(runs["average_pooling_no_classifier"]) == [3]
@@ -225,9 +212,6 @@ def test_two_processes_share_a_study(planned, capsys):
             capsys.readouterr().out
         )
         assert "in training, 0 of 1 epochs done" in study.status(planned)[0]
-    finally:
-        os.kill(holder.pid, signal.SIGKILL)
-        holder.wait()
     assert list(study.run(planned, verbose=False)["average_pooling"]) == [3]
 
 
@@ -268,25 +252,7 @@ def test_one_run_of_a_study_is_a_study(planned):
         planned.only("average_pooling-seed4")
 
 
-def test_a_file_in_the_folders_place_is_an_error(planned):
-    planned.folder.parent.mkdir(exist_ok=True)
-    planned.folder.write_text("a file stands here")
-    with pytest.raises(UserError, match="cannot write .*; make room or name another place"):
-        study.run(planned, verbose=False)
-
-
 # --- Descriptions and the command line ----------------------------------------------------------
-
-
-@pytest.mark.parametrize("name", files.studies())
-def test_described_studies_can_be_built(name):
-    described = study.load(name)
-    assert described.folder == results.RESULTS / name
-    assert set(described.keep_weights) <= set(described.seeds)
-    for variant in described.variants:
-        model = described.build(variant)
-        assert model.name == variant
-        assert model.output_shape[-1] == (256 if variant.endswith("no_classifier") else 10)
 
 
 def test_a_variant_can_change_the_recipe(small_sample, tmp_path):
@@ -310,15 +276,6 @@ def test_a_variant_can_change_the_recipe(small_sample, tmp_path):
 def test_the_full_study_is_the_reference_project_s():
     assert study.load("full").recipe == training.REFERENCE
     assert study.load("full").data == "full"
-
-
-def test_an_unknown_study_is_one_line(capsys):
-    assert main(["study", "status", "fulll"]) == 2
-    names = sorted(path.stem for path in (files.CHECKOUT / "studies").glob("*.toml"))
-    assert {"full", "seeds"} < set(names)
-    assert capsys.readouterr().err == (
-        f"error: there is no study 'fulll'; choose one of: {', '.join(names)}\n"
-    )
 
 
 def test_the_command_line_runs_tells_and_verifies(planned, monkeypatch, capsys):
