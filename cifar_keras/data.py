@@ -86,17 +86,6 @@ def load_sample() -> Dataset:
     return _load_part("train", 5), _load_part("test", 1)
 
 
-def load_test_labels() -> np.ndarray:
-    """The labels of all 10,000 test images, uint8 (10000, 1) in 0..9, in original order.
-
-    With them recorded predictions can be judged where the images are not at hand.
-
-    Raises:
-        UserError: the file is missing or damaged.
-    """
-    return _read_sample_file("all-test-labels.csv").astype(np.uint8)
-
-
 def _load_part(part: str, sheets: int) -> tuple[np.ndarray, np.ndarray]:
     images = [_read_sample_file(f"{part}-{i}.webp") for i in range(1, sheets + 1)]
     return np.concatenate(images), _load_labels(part)
@@ -225,15 +214,16 @@ def known_hashes(name: str) -> list[str]:
 
 
 def load_labels(name: str) -> np.ndarray | None:
-    """The labels of the second part of `load_data(name)`, (n,); None where no file here has them.
+    """The labels of the second part of `load_data(name)`, uint8 (n,); None if no file has them.
 
     Raises:
-        UserError: a file of the sample is missing or damaged.
+        UserError: a file of the sample is missing or damaged; otherwise as `load_data` does.
     """
     if name == "held-out":
         return None
     if name == "full":
-        return load_test_labels().ravel()
+        # Of all 10,000: recorded predictions can be judged where the images are not at hand.
+        return _read_sample_file("all-test-labels.csv").astype(np.uint8).ravel()
     # Those of the sample without its images, which take half a second to decode.
     return (_load_labels("test") if name == "sample" else load_data(name)[1][1]).ravel()
 

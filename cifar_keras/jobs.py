@@ -4,7 +4,7 @@ Either way a run is trained by a process of its own, `python -m cifar_keras stud
 RUN`, so that its memory ends with it; and which process trains what is settled by the locks on the
 runs' folders alone, as among several terminals.
 
-A Dask worker imports this room to start such processes and needs no Keras for that, so what needs
+A Dask worker imports this module to start such processes and needs no Keras for that, so what needs
 it is imported by the functions that start here.
 """
 
@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from cifar_keras import files, machine, terminal
-from cifar_keras.errors import UserError
+from cifar_keras.errors import UserError, first_line
 from cifar_keras.results import Run
 
 POLL = 0.5  # seconds between two looks at what has changed
@@ -219,8 +219,8 @@ def _check_workers(client, folder):
         seen = client.run(files.locked, folder)
     except Exception as error:  # whatever was raised there
         raise UserError(
-            f"a worker cannot run the course ({error}); start it with the course's Python and "
-            "package"
+            f"a worker cannot run the course ({first_line(error)}); start it with the course's "
+            "Python and package"
         ) from error
     if not seen:
         raise UserError("the scheduler has no workers; start some with `dask worker`")

@@ -113,7 +113,7 @@ def build_maximum_pooling(
 ) -> keras.Model:
     """`build_average_pooling` with the largest value of each channel in place of its mean.
 
-    Args, Returns, Raises: as `build_average_pooling`.
+    Args, Raises: as `build_fully_connected`. Returns: as `build_average_pooling` with a classifier.
     """
     return _pooled("maximum_pooling", input_shape, num_classes, True, initialization)
 

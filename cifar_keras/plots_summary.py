@@ -40,7 +40,7 @@ def summary(runs: results.Runs) -> Figure:
         right.fill_between(epochs, low, high, color=look.color, alpha=0.25, linewidth=0)
         right.plot(epochs, mean, look.line, color=look.color, linewidth=2.5, label=look.label)
         accuracies[look.label] = accuracy.mean
-        losses[look.label] = sum(results.final(each, "test_loss") for each in histories)
+        losses[look.label] = np.mean([results.final(each, "test_loss") for each in histories])
     left.set(yticks=[], ylim=(len(runs) - 0.7, -0.8), xlabel="final test accuracy")
     left.margins(x=0.65)
     left.spines["left"].set_visible(False)

@@ -370,7 +370,7 @@ def table(runs: Runs, right: Mapping[str, np.ndarray] | None = None) -> str:
 def fast_table(
     nets: Mapping[str, Sequence[Mapping[str, Any]]],
     reference_parameters: int,
-    right: Mapping[str, np.ndarray] | None = None,
+    right: Mapping[str, np.ndarray],
 ) -> str:
     """Nets that were made to be fast beside the reference project's best, as a Markdown table.
 
@@ -381,13 +381,12 @@ def fast_table(
         right: as in `table`.
     """
     theirs = final(read_reference()["average_pooling_dropout"], "test_accuracy")
-    added = SPREADS if right else []
     names = ["net", "parameters", "epochs", "seeds", "test accuracy", "with mirror images"]
     lines = [
-        f"| {' | '.join([*names, 'seconds', *added])} |",
-        "|---|--:|--:|--:|---|---|--:|" + "--:|" * len(added),
-        f"| the reference project's best | {reference_parameters:,} | 100 | 1 | {theirs:.1%} | | |"
-        + " |" * len(added),
+        f"| {' | '.join([*names, 'seconds', *SPREADS])} |",
+        "|---|--:|--:|--:|---|---|--:|--:|--:|",
+        f"| the reference project's best | {reference_parameters:,} | 100 | 1 | {theirs:.1%} "
+        "| | | | |",
     ]
     for name, records in nets.items():
         accuracies = [record["summary"]["last_accuracy"] for record in records]
@@ -395,8 +394,8 @@ def fast_table(
         lines.append(
             f"| {name} | {records[0]['trainable_parameters']:,} | {records[0]['recipe']['epochs']} "
             f"| {len(records)} | {_mean_and_range(accuracies)} | {_mean_and_range(both_ways)} "
-            f"| {mean(record['seconds'] for record in records):.0f} |"
-            + "".join(f" {cell} |" for cell in (spread_cells(right[name]) if right else []))
+            f"| {mean(record['seconds'] for record in records):.0f} "
+            f"| {' | '.join(spread_cells(right[name]))} |"
         )
     return "\n".join(lines)
 

@@ -26,7 +26,7 @@ import numpy as np
 
 from cifar_keras import data, environment, evaluation, files, machine, models, results, training
 from cifar_keras.callbacks import read_trained_on
-from cifar_keras.errors import UserError
+from cifar_keras.errors import UserError, first_line
 from cifar_keras.results import Run
 
 PACKAGES = ("keras", "numpy", "tensorflow", "jax", "torch")
@@ -181,7 +181,8 @@ def load(name: str) -> Study:
                 raise UserError(f"variant {variant} has {logits} logits, fewer than classes")
         return study
     except Exception as error:  # building a net may raise nearly anything
-        raise UserError(f"{path} does not describe a study ({error}); mend it") from error
+        reason = first_line(error)
+        raise UserError(f"{path} does not describe a study ({reason}); mend it") from error
 
 
 def _read(path):

@@ -42,7 +42,7 @@ def build_whitened(
     which costs a CPU more.
 
     Args:
-        widths: filters of the convolutions, stage by stage; up to 4 stages.
+        widths: filters of the convolutions, stage by stage; up to 4 stages, 5 without whitening.
         depths: convolutions of each stage; None: two.
         residual: after a stage's first convolution, add to what every two give what went into
             them (He et al., arXiv 1512.03385); an odd one at the end is a pair of its own.

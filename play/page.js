@@ -147,7 +147,6 @@ const cards = {};
 
 // The ten logits of a net, by its name in the package, for 32 x 32 x 3 pixels in a Uint8Array.
 window.nets = {
-  names: Object.keys(workers),
   async predict(name, pixels) {
     await workers[name].ready;
     return workers[name].send("predict", pixels);

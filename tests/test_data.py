@@ -73,7 +73,7 @@ def test_sample_is_part_of_the_full_set(sample, full_cifar10):
 
 
 def test_all_test_labels_are_those_of_the_recorded_runs():
-    labels = data.load_test_labels()
+    labels = data.load_labels("full")
     assert labels.dtype == np.uint8
     [*_, recorded] = results.Run.of(results.RESULTS / "full", "average_pooling", 0).record[
         "data_sha256"
@@ -249,15 +249,6 @@ def test_a_shift_by_zero_changes_nothing(arguments):
     assert np.array_equal(moved, images) and not np.shares_memory(moved, images)
 
 
-@given(shifts(), st.randoms())
-def test_each_image_has_its_own_shift(arguments, random):
-    images, rows, columns = arguments
-    order = list(range(len(images)))
-    random.shuffle(order)
-    moved = data.shift(images[order], rows[order], columns[order])
-    assert np.array_equal(moved, data.shift(images, rows, columns)[order])
-
-
 def test_shift_takes_small_integers_far(ramp):
     far = np.array([-100], np.int8)
     moved = data.shift(ramp, far.astype(int), far.astype(int))
@@ -419,13 +410,3 @@ def test_the_sample_s_held_out_images_are_the_lessons_validation_images():
     both = np.concatenate([x, x_validation])
     assert {image.tobytes() for image in both} == {image.tobytes() for image in images}
     assert np.array_equal(data.load_labels("sample-held-out"), y_validation.ravel())
-
-
-def test_shift_moves_each_image_by_its_own_pixels():
-    images = np.random.default_rng(1).integers(0, 256, (3, 7, 6, 3), dtype=np.uint8)
-    moved = data.shift(images, np.array([2, 0, -1]), np.array([-1, 0, 2]))
-    assert moved.dtype == np.uint8 and moved.shape == images.shape
-    assert np.array_equal(moved[0, 2:, :-1], images[0, :-2, 1:])
-    assert np.array_equal(moved[0, :2, :-1], images[0, 2:0:-1, 1:])  # mirrored at the edge
-    assert np.array_equal(moved[1], images[1])
-    assert np.array_equal(moved[2, :-1, 2:], images[2, 1:, :-2])

@@ -195,14 +195,11 @@ def test_fast_table_has_means_and_ranges_beside_the_reference():
             "seconds": seconds,
         }
 
-    *_, reference, quick = results.fast_table(
-        {"quick": [run(0.84, 0.85, 100.4), run(0.86, 0.88, 120.6)]}, 1_130_272
-    ).splitlines()
-    assert reference == "| the reference project's best | 1,130,272 | 100 | 1 | 82.2% | | |"
-    assert quick == (
-        "| quick | 294,336 | 3 | 2 | 85.0% (84.0%–86.0%) | 86.5% (85.0%–88.0%) | 110 |"
-    )
     right = {"quick": np.array([[True, True, True, False], [True, False, False, False]])}
     records = {"quick": [run(0.84, 0.85, 100.4), run(0.86, 0.88, 120.6)]}
-    *_, reference, spread = results.fast_table(records, 1_130_272, right).splitlines()
-    assert reference.endswith("| 82.2% | | | | |") and spread == f"{quick} 25.00 | 35.36 |"
+    *_, reference, quick = results.fast_table(records, 1_130_272, right).splitlines()
+    assert reference == "| the reference project's best | 1,130,272 | 100 | 1 | 82.2% | | | | |"
+    assert quick == (
+        "| quick | 294,336 | 3 | 2 | 85.0% (84.0%–86.0%) | 86.5% (85.0%–88.0%) | 110 "
+        "| 25.00 | 35.36 |"
+    )
