@@ -1,4 +1,4 @@
-"""What several rooms' tests share: a small cut of the sample, a small study, made-up histories."""
+"""What tests of several modules share: a cut of the sample, a small study, made-up histories."""
 
 import dataclasses
 import shutil

@@ -5,11 +5,10 @@ import re
 from pathlib import Path
 
 import nbformat
+from make_student_notebooks import SOLUTION  # noqa: F401  which tests take from here
 
 ROOT = Path(__file__).parents[1]
 PATHS = sorted((ROOT / "notebooks").glob("[0-9]*.ipynb"))
-# A solution, with its indentation as its group.
-SOLUTION = re.compile(r"^( *)### BEGIN SOLUTION\n.*?### END SOLUTION$", re.DOTALL | re.MULTILINE)
 
 
 @functools.cache

@@ -49,15 +49,6 @@ def test_the_chart_of_strong_compares_in_bfloat16():
     assert "takes 0.75 times as long" in figure.get_suptitle()
 
 
-def test_the_contestants_are_the_course_s():
-    assert OURS in epoch_time.CONTESTANTS
-    for library, backend, *switches in epoch_time.CONTESTANTS.values():
-        assert (library, backend) in [("torch", "torch")] + [
-            ("keras", name) for name in ("tensorflow", "torch", "jax")
-        ]
-        assert all(type(switch) is bool for switch in switches)
-
-
 @pytest.mark.parametrize("path", RECORDS, ids=lambda path: path.stem)
 def test_charts_can_be_read(path, check_legible):
     chart = epoch_time.chart if path.stem.startswith("epoch_time") else time_to_accuracy.chart

@@ -150,7 +150,7 @@ def test_a_layer_may_have_seed_in_its_name():
     assert described["floats"].keys() == {"kernel", "bias"}
 
 
-def test_a_net_of_ones_own_is_added(tmp_path, capsys):
+def test_a_net_of_ones_own_is_added(alone, tmp_path, capsys):
     path = saved(tmp_path, layers.Conv2D(4, 3, activation="relu"), layers.MaxPooling2D())
     out = tmp_path / "folder" / "page.html"
     assert main(["play", "--no-open", "--run", str(path), "--out", str(out)]) == 0

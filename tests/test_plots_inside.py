@@ -52,12 +52,6 @@ def test_every_figure_is_described_labelled_and_legible(figures, check_figures):
     check_figures(plots_inside, figures)
 
 
-@pytest.mark.parametrize("name", ["confusion", "loss_parts", "projection"])
-def test_axes_are_labelled(figures, name):
-    axis = figures[name].axes[0]
-    assert axis.get_xlabel() and (axis.get_ylabel() or axis.get_yticklabels())
-
-
 def test_confusion_names_the_commonest_mistake():
     matrix = np.eye(10, dtype=int) * 60
     matrix[3, 5], matrix[5, 5] = 40, 10

@@ -1,4 +1,4 @@
-"""Whether the package is built as it is meant to be: small rooms, one direction, no back doors."""
+"""Whether the package is as it is meant to be: small modules, one direction, no back doors."""
 
 import ast
 import re
@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).parents[1] / "cifar_keras"
-# Each room imports only from rooms before it.
+# Each module imports only from modules before it.
 ORDER = [
     *("errors", "machine", "files", "terminal", "environment"),
     *("formats", "sources", "data"),
@@ -21,7 +21,7 @@ ORDER = [
     "play",
     "__main__",
 ]
-# Which room may import which backend; each such line stands alone there and says why.
+# Which module may import which backend; each such line stands alone there and says why.
 BACKENDS = {
     "environment": {"tensorflow"},
     "layers": {"tensorflow"},  # its compiler and its batch normalisation
@@ -31,7 +31,7 @@ MOST_LINES = 420  # what can be read in one sitting
 # Their types are Keras', which calls them: overridden, they stand as Keras has them.
 KERAS_METHODS = r"on_\w+|call|get_config|from_config|update_step"
 
-rooms = pytest.mark.parametrize(
+modules = pytest.mark.parametrize(
     "path",
     [path for path in sorted(PACKAGE.glob("*.py")) if path.stem != "__init__"],
     ids=lambda path: path.stem,
@@ -47,21 +47,21 @@ def imports(path):
             yield node.module or "", [alias.name for alias in node.names]
 
 
-def test_every_room_has_its_place():
+def test_every_module_has_its_place():
     assert {path.stem for path in PACKAGE.glob("*.py")} == {"__init__", *ORDER}
 
 
-def test_every_room_has_a_file_of_tests():
-    for room in set(ORDER) - {"__main__"} | {"cli"}:
-        assert Path(__file__).with_name(f"test_{room}.py").is_file(), room
+def test_every_module_has_a_file_of_tests():
+    for module in set(ORDER) - {"__main__"} | {"cli"}:
+        assert Path(__file__).with_name(f"test_{module}.py").is_file(), module
 
 
-@rooms
-def test_a_room_can_be_read_in_one_sitting(path):
+@modules
+def test_a_module_can_be_read_in_one_sitting(path):
     assert len(path.read_text(encoding="utf-8").splitlines()) <= MOST_LINES
 
 
-@rooms
+@modules
 def test_data_flows_in_one_direction(path):
     for module, names in imports(path):
         if module == "cifar_keras":
@@ -70,12 +70,12 @@ def test_data_flows_in_one_direction(path):
             used = [module.removeprefix("cifar_keras.")]
         else:
             continue
-        for room in used:
-            assert ORDER.index(room) < ORDER.index(path.stem), f"{path.stem} imports {room}"
+        for other in used:
+            assert ORDER.index(other) < ORDER.index(path.stem), f"{path.stem} imports {other}"
 
 
-@rooms
-def test_no_room_uses_what_is_private_to_another(path):
+@modules
+def test_no_module_uses_what_is_private_to_another(path):
     tree = ast.parse(path.read_text(encoding="utf-8"))
     for module, names in imports(path):
         if module.startswith("cifar_keras"):
@@ -89,7 +89,7 @@ def test_no_room_uses_what_is_private_to_another(path):
     assert not used
 
 
-@rooms
+@modules
 def test_the_choice_of_the_backend_is_left_to_keras(path):
     imported = {module.partition(".")[0] for module, _ in imports(path)}
     backends = imported & {"tensorflow", "tf_keras", "jax", "torch"}
@@ -111,7 +111,7 @@ def public_functions(tree):
             )
 
 
-@rooms
+@modules
 def test_public_signatures_have_types(path):
     untyped = []
     for name, function in public_functions(ast.parse(path.read_text(encoding="utf-8"))):

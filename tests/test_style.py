@@ -74,17 +74,6 @@ def pictures(notebook):
     return BeautifulSoup(page, "html.parser").main.find_all("img")
 
 
-def test_a_page_shows_the_picture_with_its_description_as_the_alternative():
-    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(SHOWS)])
-    NotebookClient(notebook, timeout=120).execute()
-    [output] = notebook.cells[0].outputs
-    assert output.data.keys() == {"text/html", "text/plain"}
-    assert output.data["text/plain"] == 'Empty axes, "open" & <wide>.'
-    [picture] = pictures(notebook)
-    assert picture["alt"] == f"“It” rises, then falls: 2 of 3. {output.data['text/plain']}"
-    assert picture["src"].startswith("data:image/png;base64,iVBOR")
-
-
 DRAWN_BY_HAND = """
 import matplotlib.pyplot as plt
 from cifar_keras import style
@@ -94,13 +83,18 @@ style.show(figure, alt="Empty axes, drawn by hand.")
 """
 
 
-def test_a_figure_drawn_with_pyplot_is_shown_once_with_its_description():
-    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(DRAWN_BY_HAND)])
+def test_a_page_shows_each_picture_once_with_its_description_as_the_alternative():
+    cells = [nbformat.v4.new_code_cell(source) for source in (SHOWS, DRAWN_BY_HAND)]
+    notebook = nbformat.v4.new_notebook(cells=cells)
     NotebookClient(notebook, timeout=120).execute()
-    [output] = notebook.cells[0].outputs
-    assert output.data["text/plain"] == "Empty axes, drawn by hand."
-    [picture] = pictures(notebook)
-    assert picture["alt"] == "It rises. Empty axes, drawn by hand."
+    [made], [drawn] = (cell.outputs for cell in notebook.cells)
+    assert made.data.keys() == {"text/html", "text/plain"}
+    assert made.data["text/plain"] == 'Empty axes, "open" & <wide>.'
+    assert drawn.data["text/plain"] == "Empty axes, drawn by hand."
+    first, second = pictures(notebook)
+    assert first["alt"] == f"“It” rises, then falls: 2 of 3. {made.data['text/plain']}"
+    assert first["src"].startswith("data:image/png;base64,iVBOR")
+    assert second["alt"] == "It rises. Empty axes, drawn by hand."
 
 
 @pytest.mark.parametrize(

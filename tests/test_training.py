@@ -90,6 +90,7 @@ def test_the_optimizer_has_the_recipe_s_values():
 # --- What is reported ---------------------------------------------------------------------------
 
 
+@eagerly()
 def test_loss_is_the_cross_entropy_alone(small):
     _, (images, labels) = small
     # Without steps the weights stay those that predict below; the penalty would be huge.
@@ -141,6 +142,7 @@ def test_recipe_reaches_the_model(initialization):
     assert (row["test_loss"] == pytest.approx(np.log(10))) == (initialization == "keras")
 
 
+@eagerly()
 def test_training_learns(small):
     (images, labels), test = small
     # 32 images, by heart: the loss on them falls well below that of guessing.

@@ -189,6 +189,7 @@ LACKING = {"full": 19}  # runs that wait for idle hours
 def test_shipped_records_are_what_their_files_say(name):
     """The part of `verify` that needs no images; it reads every file of every run."""
     described = study.load(name)
+    assert set(described.keep_weights) <= set(described.seeds)
     told = list(verification.verify(described, measure=False))
     assert [line for as_recorded, line in told if not as_recorded] == []
     verified = sum(" verified, " in line for _, line in told)
