@@ -400,9 +400,9 @@ def test_what_has_a_default_may_be_left_out(write):
         ("{ mirror = true }", "7", "variant other: recipe is 7; give a table"),
         # the file
         ("data =", "data", "mine.toml does not describe a study"),
-        ("data =", "base = 'nobody'\ndata =", "base is 'nobody'; give one of "),
-        ("data =", "base = 'mine'\ndata =", "base is 'mine'; give one of "),
-        ("data =", "base = 1\ndata =", "base is 1; give one of "),
+        ("data =", "base = 'nobody'\ndata =", "base is 'nobody'; give one of"),
+        ("data =", "base = 'mine'\ndata =", "base is 'mine'; give one of"),
+        ("data =", "base = 1\ndata =", "base is 1; give one of"),
     ],
 )
 def test_a_wrong_file_is_one_line(write, old, new, named):
