@@ -79,7 +79,15 @@ def accuracy(answers, labels):
 def accuracy(answers, labels):
     return answers == labels.ravel()
 """,
-            "one number",
+            "the shape (5,)",
+        ),
+        (
+            "a column against a row, added up",
+            """
+def accuracy(answers, labels):
+    return np.sum(answers == labels) / len(answers)
+""",
+            "compared with all labels",
         ),
     ],
     "check-three": [
@@ -132,7 +140,7 @@ def three_most_likely(probabilities):
             changed(
                 ('Conv2D(32, 3, padding="same", activation="relu")', "Conv2D(32, 3, 1, 'same')")
             ),
-            "all layers but the last",
+            "all layers with weights but the last",
         ),
         ("an activation too many", changed(("Dense(10)", 'Dense(10, activation="relu")')), "relu"),
         (

@@ -43,7 +43,7 @@ def batch_loss(logits, labels):
 def batch_loss(logits, labels):
     return -np.log(softmax(logits)[np.arange(len(labels)), labels.ravel()])
 """,
-            "a single number",
+            "yours has the shape (3,)",
         ),
         (
             "a row of probabilities for each label: a column of labels chooses whole rows",

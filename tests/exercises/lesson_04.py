@@ -126,6 +126,13 @@ WRONG = {
         ),
         ("not returned", BETWEEN.replace("return network", "pass"), "no network comes back"),
         (
+            "the small network of lesson 03",
+            BETWEEN.replace("GlobalAveragePooling2D", "Flatten")
+            .replace("Conv2D(32", "Conv2D(16")
+            .replace("Conv2D(64", "Conv2D(32"),
+            "change the head",
+        ),
+        (
             "trained on the validation images",
             BETWEEN.replace("GlobalAveragePooling2D()", "AveragePooling2D(2), layers.Flatten()")
             .replace("fit(x_train, y_train,", "fit(x_val, y_val,")

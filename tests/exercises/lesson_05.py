@@ -97,6 +97,11 @@ WRONG = {
             ),
             "use the generator",
         ),
+        (
+            "NumPy's own generator",
+            drop("kept = np.random.random(activations.shape) >= rate", SCALED),
+            "draw with yours",
+        ),
     ],
     "head-check": [
         ("one dropout", HEAD.replace(LINE, "", 1), "dropout layers: 1, not two"),

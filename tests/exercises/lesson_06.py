@@ -62,6 +62,18 @@ WRONG = {
             "the measured share does not lie inside; divide by the images",
         ),
         (
+            "half of the width",
+            "def interval(right, images):\n    p = right / images\n"
+            "    return 1.96 * np.sqrt(p * (1 - p) / images)",
+            "return two numbers",
+        ),
+        (
+            "the upper end first",
+            "def interval(right, images):\n    p = right / images\n"
+            "    reach = 1.96 * np.sqrt(p * (1 - p) / images)\n    return p + reach, p - reach",
+            "the lower end comes first",
+        ),
+        (
             "nothing",
             "def interval(right, images):\n    pass",
             "nothing comes back",
