@@ -23,8 +23,7 @@ def check_flag(name: str, value: object) -> None:
 
 def check_share(name: str, value: object, of_what: str) -> None:
     """Raises UserError unless an argument of that name is a number in [0, 1), a share `of_what`."""
-    number = isinstance(value, int | float) and not isinstance(value, bool)
-    if not (number and 0 <= value < 1):
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 1:
         raise UserError(f"{name} is {value!r}: the share of {of_what} must be in [0, 1)")
 
 
