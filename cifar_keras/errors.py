@@ -1,6 +1,4 @@
-"""The one exception that is meant for the reader, two checks that raise it, and what
-is shown of others.
-"""
+"""The one exception that is meant for the reader, checks that raise it, what others show."""
 
 
 class UserError(ValueError):
